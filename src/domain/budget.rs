@@ -1,0 +1,106 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Moment;
+
+/// How much of something may be caused in a time; the names are those of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Budget {
+    /// Mails to one address of one application.
+    AddressSends,
+    /// Mails of one verification.
+    VerificationSends,
+    /// Verifications of one address pending at once.
+    AddressPending,
+    /// Wrong checks of one address.
+    AddressChecks,
+}
+
+impl Budget {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressSends => "address-sends",
+            Self::VerificationSends => "verification-sends",
+            Self::AddressPending => "address-pending",
+            Self::AddressChecks => "address-checks",
+        }
+    }
+}
+
+/// What a token bucket allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many at once.
+    pub at_once: u32,
+    /// One comes back after each of these.
+    pub one_back_each: Duration,
+}
+
+/// A token bucket in eight bytes: the moment at which it is full again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenBucket {
+    full_at: Moment,
+}
+
+impl TokenBucket {
+    /// How many it holds.
+    pub fn left(self, allowance: Allowance, now: Moment) -> u32 {
+        let each = allowance.one_back_each.as_millis().max(1);
+        let missing = self.full_at.since(now).as_millis().div_ceil(each);
+        allowance.at_once.saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// How long until there is one, when there is none; then nothing is taken.
+    pub fn take(&mut self, allowance: Allowance, now: Moment) -> Result<(), Duration> {
+        let taken = self.full_at.max(now) + allowance.one_back_each;
+        let latest = now + allowance.one_back_each * allowance.at_once;
+        if taken > latest {
+            return Err(taken.since(latest));
+        }
+        self.full_at = taken;
+        Ok(())
+    }
+
+    /// Gives one back.
+    pub fn give_back(&mut self, allowance: Allowance) {
+        self.full_at = self.full_at - allowance.one_back_each;
+    }
+
+    /// Whether it holds all it can, and so need not be kept.
+    pub fn is_full(self, now: Moment) -> bool {
+        self.full_at <= now
+    }
+
+    /// When it is full again.
+    pub fn full_at(self) -> Moment {
+        self.full_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOURLY: Allowance = Allowance { at_once: 5, one_back_each: Duration::from_secs(3600) };
+
+    #[test]
+    fn five_at_once_and_one_back_each_hour() {
+        let start = Moment(1_000_000_000);
+        let mut bucket = TokenBucket::default();
+        for left in (0..5).rev() {
+            bucket.take(HOURLY, start).unwrap();
+            assert_eq!(bucket.left(HOURLY, start), left);
+        }
+
+        assert_eq!(bucket.take(HOURLY, start), Err(Duration::from_secs(3600)));
+        assert_eq!(bucket.take(HOURLY, start + Duration::from_secs(600)), Err(Duration::from_secs(3000)));
+        bucket.take(HOURLY, start + Duration::from_secs(3600)).unwrap();
+        bucket.give_back(HOURLY);
+        assert_eq!(bucket.left(HOURLY, start + Duration::from_secs(3600)), 1);
+    }
+}

@@ -1,0 +1,100 @@
+use std::fmt;
+
+use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::Zeroize;
+
+/// What is mailed for one verification: 6 to 15 decimal digits.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IdentityNumber(String);
+
+/// Why a text is no number.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("must be {LEAST} to {MOST} digits; spaces and dashes between them do not matter")]
+pub struct NumberError;
+
+const LEAST: usize = 6;
+const MOST: usize = 15;
+/// Room for what people put between digits.
+const LONGEST_TEXT: usize = 64;
+
+impl IdentityNumber {
+    /// A number of `digits` decimal digits, all equally likely, from a generator fit for secrets.
+    ///
+    /// Source: NIST SP 800-63B-4, 3.1.3.2 (six digits or more from an approved generator).
+    pub fn draw(random: &mut impl CryptoRng, digits: u8) -> Self {
+        let digit = |_| char::from(b'0' + uniform_digit(random));
+        Self((0..digits).map(digit).collect())
+    }
+
+    /// The number in what a person typed.
+    ///
+    /// # Errors
+    /// [`NumberError`] when something else than digits, spaces and dashes is there, or not 6 to 15 digits.
+    pub fn parse(text: &str) -> Result<Self, NumberError> {
+        if text.len() > LONGEST_TEXT {
+            return Err(NumberError);
+        }
+        let digits: String = text.chars().filter(|&c| c != ' ' && c != '-').collect();
+        let number = Self(digits);
+        let is_number = (LEAST..=MOST).contains(&number.0.len()) && number.0.bytes().all(|b| b.is_ascii_digit());
+        if is_number { Ok(number) } else { Err(NumberError) }
+    }
+
+    /// Its digits, ungrouped.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One of ten digits from random bytes, without the bias of a remainder: bytes from 250 on are drawn again.
+fn uniform_digit(random: &mut impl CryptoRng) -> u8 {
+    loop {
+        let mut byte = [0];
+        random.fill_bytes(&mut byte);
+        if byte[0] < 250 {
+            return byte[0] % 10;
+        }
+    }
+}
+
+impl fmt::Debug for IdentityNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityNumber")
+    }
+}
+
+impl Drop for IdentityNumber {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_and_dashes_between_digits_do_not_matter_and_letters_are_refused() {
+        assert_eq!(IdentityNumber::parse("1234-56 78").unwrap().as_str(), "12345678");
+        for text in ["", "12345", "1234567a", "12345678901234567", "١٢٣٤٥٦٧٨", "ada@example.org", "１２３４５６７８"]
+        {
+            assert_eq!(IdentityNumber::parse(text), Err(NumberError), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_digits_come_up_about_equally_often() {
+        let mut random = rand::rng();
+        let mut counts = [0_u32; 10];
+        for _ in 0..2_000 {
+            for digit in IdentityNumber::draw(&mut random, 8).as_str().bytes() {
+                counts[usize::from(digit - b'0')] += 1;
+            }
+        }
+
+        // 1,600 expected each, standard deviation 38: seven of them either way
+        assert!(counts.iter().all(|count| (1_334..1_866).contains(count)), "{counts:?}");
+    }
+}

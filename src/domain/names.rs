@@ -1,0 +1,146 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why a name is refused; the text says what is allowed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NameError {
+    /// Not an application's name.
+    #[error("must be 1 to 64 of a-z, 0-9 and -")]
+    Application,
+    /// Not a purpose.
+    #[error("must be sign-in, confirm-address, reset-password, or a word of 1 to 32 of a-z, 0-9 and -")]
+    Purpose,
+    /// Not a language that mails are written in.
+    #[error("must be en or es")]
+    Locale,
+}
+
+fn is_word(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// The name of an application: 1 to 64 of `a-z`, `0-9` and `-`, as `[[applications]] name` spells it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ApplicationName(String);
+
+impl ApplicationName {
+    /// # Errors
+    /// [`NameError::Application`], which says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if is_word(text, 64) { Ok(Self(text.to_owned())) } else { Err(NameError::Application) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ApplicationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a verification is asked for: `sign-in` (the default), `confirm-address`, `reset-password`, or the
+/// application's own word of 1 to 32 of `a-z`, `0-9` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Purpose(String);
+
+impl Purpose {
+    /// # Errors
+    /// [`NameError::Purpose`], which says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if is_word(text, 32) { Ok(Self(text.to_owned())) } else { Err(NameError::Purpose) }
+    }
+
+    /// The purpose as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The longest time in seconds that a number of this purpose may hold.
+    ///
+    /// Source: NIST SP 800-63B-4, 3.1.3.2 (ten minutes) and 4.2.1.2 (confirmation codes: 24 hours by mail).
+    pub fn longest_ttl_seconds(&self) -> u32 {
+        if self.0 == "confirm-address" { 86_400 } else { 600 }
+    }
+}
+
+impl Default for Purpose {
+    fn default() -> Self {
+        Self("sign-in".to_owned())
+    }
+}
+
+/// The language of a mail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Locale {
+    /// English, the default.
+    #[default]
+    En,
+    /// Spanish.
+    Es,
+}
+
+impl Locale {
+    /// # Errors
+    /// [`NameError::Locale`], which names the languages there are.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        match text {
+            "en" => Ok(Self::En),
+            "es" => Ok(Self::Es),
+            _ => Err(NameError::Locale),
+        }
+    }
+
+    /// The language's tag.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Es => "es",
+        }
+    }
+}
+
+/// Names one attempt to do something, so that doing it again changes nothing: 32 bytes, random, or derived
+/// from an API key and an `Idempotency-Key`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OperationId(pub [u8; 32]);
+
+impl fmt::Debug for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OperationId")
+    }
+}
+
+/// The public name of one verification, `vrf_` and 43 characters of base64url. It is key material: whoever
+/// has it can read and burn the verification, so it is never logged and nowhere stored in clear.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct VerificationId(String);
+
+impl VerificationId {
+    /// What every id begins with.
+    pub const PREFIX: &'static str = "vrf_";
+
+    /// The id in `text`; none when it is not of an id's form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let body = text.strip_prefix(Self::PREFIX)?;
+        let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (body.len() == 43 && body.bytes().all(is_base64url)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for VerificationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VerificationId")
+    }
+}

@@ -1,0 +1,146 @@
+use super::{ApplicationName, EmailAddress, IdentityNumber, Locale, Moment, Purpose, Token, VerificationId};
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Open: its number can be presented.
+    Pending,
+    /// Its number was presented in time.
+    Approved,
+    /// Called off by its application.
+    Canceled,
+    /// Its wrong checks are used up.
+    Exhausted,
+    /// Its time ran out.
+    Expired,
+}
+
+/// A verification as its application sees it; never its token or number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerificationView {
+    /// Its name.
+    pub id: VerificationId,
+    /// How far it is.
+    pub status: Status,
+    /// The address as given; none once only the tombstone is left, 60 s after the end.
+    pub email: Option<EmailAddress>,
+    /// Why it was started.
+    pub purpose: Purpose,
+    /// When its number stops to hold.
+    pub expires_at: Moment,
+    /// When it was approved.
+    pub approved_at: Option<Moment>,
+    /// Wrong checks left: the lesser of the verification's and the address's.
+    pub attempts_remaining: u8,
+    /// Its newest mail; none once only the tombstone is left.
+    pub delivery: Option<Delivery>,
+}
+
+/// An approved verification, with what was deposited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Its name.
+    pub id: VerificationId,
+    /// The address as given.
+    pub email: EmailAddress,
+    /// Why it was started.
+    pub purpose: Purpose,
+    /// When its number was presented.
+    pub approved_at: Moment,
+    /// What was deposited, if anything.
+    pub token: Option<Token>,
+}
+
+/// How far a mail is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryStatus {
+    /// Waits for its first try.
+    Queued,
+    /// A worker holds its lease.
+    Sending,
+    /// The SMTP server accepted it.
+    Sent,
+    /// The dev inbox has it.
+    Captured,
+    /// A try failed; another follows.
+    Deferred,
+    /// Refused for good, or all tries are used up.
+    Failed,
+    /// Its number ran out before it could be sent.
+    Expired,
+    /// Its verification ended before it was sent.
+    Dropped,
+}
+
+/// A mail as the application sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// How far it is.
+    pub status: DeliveryStatus,
+    /// Tries so far.
+    pub attempts: u32,
+    /// The SMTP server's last reply, or what went wrong before there was one; never an address.
+    pub last_reply: Option<String>,
+    /// When it is tried next; none when it is not.
+    pub next_attempt_at: Option<Moment>,
+    /// Its `Message-ID`, angle brackets included, the same for all tries.
+    pub message_id: String,
+}
+
+/// Where a queued mail stands: the keyed handle of its address, and the keyed hash of its verification's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageKey {
+    /// Names the address's record.
+    pub handle: [u8; 16],
+    /// Names the verification in that record.
+    pub verification: [u8; 16],
+}
+
+/// A mail, with the right to send it once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeasedMessage {
+    /// Where it is queued.
+    pub key: MessageKey,
+    /// The attempt's number: a settlement with another one changes nothing.
+    pub fence: u32,
+    /// Until when the lease holds.
+    pub leased_until: Moment,
+    /// The store's time when the lease was given.
+    pub leased_at: Moment,
+    /// Whose mail it is.
+    pub application: ApplicationName,
+    /// To whom, as given.
+    pub address: EmailAddress,
+    /// What it says.
+    pub number: IdentityNumber,
+    /// Why.
+    pub purpose: Purpose,
+    /// In which language.
+    pub locale: Locale,
+    /// When the number was drawn; the mail's `Date`.
+    pub started_at: Moment,
+    /// When the number stops to hold.
+    pub expires_at: Moment,
+    /// Its `Message-ID`, angle brackets included, the same for all tries.
+    pub message_id: String,
+}
+
+/// What became of one try to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageOutcome {
+    /// The SMTP server accepted it; its reply.
+    Sent(String),
+    /// The dev inbox took it.
+    Captured,
+    /// It was not accepted, and may be later; why. `maybe_accepted` when the server had all of it and its answer is unknown.
+    Deferred {
+        /// The server's reply, or what went wrong; never an address.
+        reply: String,
+        /// Whether the server may have accepted it all the same.
+        maybe_accepted: bool,
+    },
+    /// The server refused it for good; its reply.
+    Refused(String),
+    /// It was not tried: the right to send is given back.
+    Returned,
+}

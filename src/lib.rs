@@ -1,0 +1,4 @@
+//! Fiador vouches for email addresses: it mails a one-time number and gives the caller's token back exactly once.
+
+pub mod domain;
+pub mod messages;

@@ -1,0 +1,3 @@
+//! The `fiador` command.
+
+fn main() {}

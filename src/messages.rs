@@ -1,0 +1,274 @@
+//! Every message between actors, grouped by receiver. Each says who sends it, what the reply promises and
+//! what a lost reply means. Who may ask what is drawn in `actors.md`.
+
+use actix::prelude::*;
+use thiserror::Error;
+
+use crate::domain::{
+    ApplicationName, Approval, EmailAddress, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome, Moment,
+    OperationId, Purpose, Refusal, Token, VerificationId, VerificationView,
+};
+
+/// Why a request was not fulfilled.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Failure {
+    /// The rules refuse it; the answer is final for this request as it stands.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// What is needed to answer is down or did not answer in time. Whether it happened is unknown: asking again
+    /// with the same operation is safe.
+    #[error("unavailable")]
+    Unavailable,
+    /// Too much at once; it did not happen.
+    #[error("overloaded")]
+    Overloaded,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+// ---------------------------------------------------------------- to the Gateway
+
+/// HTTP -> Gateway. Whose API key this is. A lost reply means nothing: asking again is safe.
+#[derive(Message)]
+#[rtype(result = "Result<ApplicationName, Unauthorized>")]
+pub struct Authenticate {
+    /// The key as presented, `fdr_…`.
+    pub api_key: String,
+}
+
+/// No application has this key.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("no application has this key")]
+pub struct Unauthorized;
+
+/// HTTP or in process -> Gateway. `Ok` means that the verification and its queued mail are stored.
+/// A lost reply means unknown: asking again with the same `operation` and body finds the same verification.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<VerificationView, Failure>")]
+pub struct StartVerification {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The address to be confirmed, as the person gave it: at most 254 bytes, nothing but `local@domain`.
+    pub email: String,
+    /// What is to be given back once; at most 8 KiB.
+    pub token: Option<Token>,
+    /// Why; none: `sign-in`.
+    pub purpose: Option<String>,
+    /// The mail's language; none: the application's.
+    pub locale: Option<String>,
+    /// How long the number holds, in seconds: 60 to 600, to 86,400 for `confirm-address`; none: the application's.
+    pub ttl_seconds: Option<u64>,
+    /// The end user's IP address, as the application saw it.
+    pub context_ip: Option<String>,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// HTTP or in process -> Gateway. The verification as it stands now. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<VerificationView, Failure>")]
+pub struct ReadVerification {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The verification's id.
+    pub id: String,
+}
+
+/// HTTP or in process -> Gateway. `Ok` is given once: the verification is approved and its token released.
+/// A wrong number is charged before it is answered. A lost reply means unknown: asking again with the same
+/// `operation` within 60 s gives the same answer and charges nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Approval, Failure>")]
+pub struct CheckNumber {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The verification's id.
+    pub id: String,
+    /// What the person typed: digits, with spaces and dashes as they like.
+    pub number: String,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// HTTP or in process -> Gateway. `Ok` means that its number no longer works; also when it had ended before.
+/// Asking again is safe.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct CancelVerification {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The verification's id.
+    pub id: String,
+}
+
+/// HTTP -> Gateway. Which parts are not up, and why; empty when all are.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<NotReady>, Failure>")]
+pub struct AskReadiness;
+
+/// A part that is not up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotReady {
+    /// `store` or `mail`.
+    pub part: &'static str,
+    /// Why, for the operator; no secret and no address.
+    pub reason: String,
+}
+
+// ---------------------------------------------------------------- to the store (RedisStore or EmbeddedStore)
+
+/// Gateway -> store. `Ok` means that the verification and its queued mail are stored.
+/// A lost reply means unknown: asking again with the same `operation` finds the same verification.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Opened, Failure>")]
+pub struct OpenVerification {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// The address.
+    pub address: EmailAddress,
+    /// What is deposited.
+    pub token: Option<Token>,
+    /// Why.
+    pub purpose: Purpose,
+    /// The mail's language.
+    pub locale: Locale,
+    /// How long the number holds, in seconds.
+    pub ttl_seconds: u32,
+    /// The number's digits.
+    pub digits: u8,
+    /// Wrong checks allowed.
+    pub wrong_checks: u8,
+    /// The domain of the mail's `Message-ID`.
+    pub mail_domain: String,
+    /// What the caller sent beyond what stands here, for telling another body under the same operation: the end user's IP.
+    pub context_ip: Option<String>,
+    /// Whether the Mailer has room: then the first lease comes with the reply.
+    pub with_lease: bool,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// A stored verification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// As it stands.
+    pub verification: VerificationView,
+    /// Its mail with the first lease; none when there was no room for it or the operation is a repetition.
+    pub message: Option<Box<LeasedMessage>>,
+}
+
+/// Gateway -> store. The verification as it stands now. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<VerificationView, Failure>")]
+pub struct LookUpVerification {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: VerificationId,
+}
+
+/// Gateway -> store. Decides a presented number; what it changes is stored before the reply.
+/// A lost reply means unknown: the same `operation` within 60 s gets the same answer.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Approval, Failure>")]
+pub struct DecideCheck {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: VerificationId,
+    /// What was presented.
+    pub number: IdentityNumber,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// Gateway -> store. Ends a pending verification; nothing when it has ended. Asking again is safe.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct EndVerification {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: VerificationId,
+}
+
+/// Mailer -> store. At most `limit` due mails, each with a lease. A lost reply lets the leases run out.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "Result<Vec<LeasedMessage>, Failure>")]
+pub struct ClaimMessages {
+    /// How many there is room for.
+    pub limit: usize,
+}
+
+/// Mailer -> store. What became of a try. A settlement whose fence is not the newest changes nothing, so asking
+/// again is safe.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct SettleMessage {
+    /// Which mail.
+    pub key: MessageKey,
+    /// The lease's attempt.
+    pub fence: u32,
+    /// What became of it.
+    pub outcome: MessageOutcome,
+}
+
+/// Gateway -> store. Whether the store answers, and if not, why.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "Result<Option<NotReady>, Failure>")]
+pub struct AskStoreReadiness;
+
+// ---------------------------------------------------------------- to the Mailer
+
+/// Gateway -> Mailer. A stored mail with its first lease. The reply comes when the Mailer is done with it, one way
+/// or the other, and gives back the room it took. Lost: the lease runs out and the mail is claimed again.
+#[derive(Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct MailQueued {
+    /// The mail.
+    pub message: Box<LeasedMessage>,
+}
+
+/// Gateway -> Mailer. Whether mails go out, and if not, why.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "Result<Option<NotReady>, Failure>")]
+pub struct AskMailReadiness;
+
+/// HTTP or in process -> Mailer. The mails in the dev inbox to `to` (all when none), newest first. With `wait_seconds` it
+/// waits so long for the first. `Unavailable` when mails go to an SMTP server.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Vec<CapturedMail>, Failure>")]
+pub struct ReadInbox {
+    /// The recipient, compared as addresses are.
+    pub to: Option<String>,
+    /// How long to wait for a mail when there is none, in seconds: at most 30.
+    pub wait_seconds: u64,
+}
+
+/// A mail in the dev inbox.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CapturedMail {
+    /// Its `Message-ID`.
+    pub id: String,
+    /// To whom.
+    pub to: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its text part.
+    pub text: String,
+    /// Its HTML part.
+    pub html: String,
+    /// When it was captured.
+    pub received_at: Moment,
+}
+
+// ---------------------------------------------------------------- to every actor
+
+/// app -> every actor, without a permit and without a dependency: `Ok` means it takes messages.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Probe;
