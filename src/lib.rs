@@ -1,4 +1,6 @@
 //! Fiador vouches for email addresses: it mails a one-time number and gives the caller's token back exactly once.
 
+pub mod clock;
 pub mod domain;
 pub mod messages;
+pub mod store;

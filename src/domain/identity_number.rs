@@ -23,9 +23,11 @@ impl IdentityNumber {
     /// A number of `digits` decimal digits, all equally likely, from a generator fit for secrets.
     ///
     /// Source: NIST SP 800-63B-4, 3.1.3.2 (six digits or more from an approved generator).
-    pub fn draw(random: &mut impl CryptoRng, digits: u8) -> Self {
-        let digit = |_| char::from(b'0' + uniform_digit(random));
-        Self((0..digits).map(digit).collect())
+    pub fn draw(random: &mut (impl CryptoRng + ?Sized), digits: u8) -> Self {
+        let space = 10_u64.pow(digits.into());
+        let fair = u64::MAX - u64::MAX % space; // from here on a remainder would favour small numbers
+        let drawn = std::iter::repeat_with(|| random.next_u64()).find(|&drawn| drawn < fair).unwrap_or_default();
+        Self(format!("{:0width$}", drawn % space, width = digits.into()))
     }
 
     /// The number in what a person typed.
@@ -45,17 +47,6 @@ impl IdentityNumber {
     /// Its digits, ungrouped.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// One of ten digits from random bytes, without the bias of a remainder: bytes from 250 on are drawn again.
-fn uniform_digit(random: &mut impl CryptoRng) -> u8 {
-    loop {
-        let mut byte = [0];
-        random.fill_bytes(&mut byte);
-        if byte[0] < 250 {
-            return byte[0] % 10;
-        }
     }
 }
 

@@ -1,22 +1,29 @@
 //! The rules, pure: no async, no I/O, no clock. Every operation on an address is a transition of its
 //! [`AddressRecord`]: (record, request, now) to (answer, new record, effects).
 
+mod address_record;
 mod application;
 mod budget;
 mod email_address;
 mod identity_number;
 mod moment;
 mod names;
+mod queued_message;
 mod refusal;
 mod token;
+pub mod transitions;
+mod verification;
 mod views;
 
+pub use address_record::AddressRecord;
 pub use application::{Application, Limits};
 pub use budget::{Allowance, Budget, TokenBucket};
 pub use email_address::{AddressError, EmailAddress};
 pub use identity_number::{IdentityNumber, NumberError};
 pub use moment::Moment;
 pub use names::{ApplicationName, Locale, NameError, OperationId, Purpose, VerificationId};
+pub use queued_message::{LEASE, LEAST_LIFE, QueuedMessage};
 pub use refusal::Refusal;
 pub use token::Token;
+pub use verification::{CheckNote, End, KeyedHash, Tombstone, Verification};
 pub use views::{Approval, Delivery, DeliveryStatus, LeasedMessage, MessageKey, MessageOutcome, Status, VerificationView};

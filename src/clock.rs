@@ -1,0 +1,118 @@
+//! The only readers of wall clock and chance.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::{rand_core::UnwrapErr, rngs::SysRng};
+
+use crate::domain::Moment;
+
+/// The operating system's generator of random bytes.
+pub type SystemRandom = UnwrapErr<SysRng>;
+
+/// The operating system's generator, for numbers, nonces and keys. It panics when the system has none, which is
+/// nothing to go on from.
+pub fn system_random() -> SystemRandom {
+    UnwrapErr(SysRng)
+}
+
+/// Tells the time. The system's never runs slower than real time: set back while we run, it goes on from where it was.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    started_at: Moment,
+    started: Instant,
+    #[cfg(feature = "testing")]
+    hand: Hand,
+}
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self {
+            started_at: wall_clock(),
+            started: Instant::now(),
+            #[cfg(feature = "testing")]
+            hand: Hand::default(),
+        }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Moment {
+        #[cfg(feature = "testing")]
+        if self.hand.is_stopped() {
+            return self.started_at + self.hand.moved();
+        }
+        let now = wall_clock().max(self.started_at + self.started.elapsed());
+        now + self.moved()
+    }
+
+    /// How far tests moved the time; nothing otherwise.
+    #[cfg(feature = "testing")]
+    pub fn moved(&self) -> Duration {
+        self.hand.moved()
+    }
+
+    /// How far tests moved the time; nothing otherwise.
+    #[cfg(not(feature = "testing"))]
+    #[expect(clippy::unused_self, reason = "with the testing feature the clock knows")]
+    pub fn moved(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+fn wall_clock() -> Moment {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(feature = "testing")]
+pub use by_hand::Hand;
+
+#[cfg(feature = "testing")]
+mod by_hand {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::Duration,
+    };
+
+    use super::{Clock, Instant, wall_clock};
+
+    /// Moves clocks forward, so that tests need not wait. All clones move together.
+    #[derive(Clone, Debug, Default)]
+    pub struct Hand {
+        moved_ms: Arc<AtomicU64>,
+        stopped: bool,
+    }
+
+    impl Hand {
+        /// Moves time forward.
+        pub fn advance(&self, span: Duration) {
+            let span_ms = u64::try_from(span.as_millis()).expect("tests move time by years at most");
+            self.moved_ms.fetch_add(span_ms, Ordering::SeqCst);
+        }
+
+        /// How far it was moved.
+        pub fn moved(&self) -> Duration {
+            Duration::from_millis(self.moved_ms.load(Ordering::SeqCst))
+        }
+
+        pub(super) fn is_stopped(&self) -> bool {
+            self.stopped
+        }
+    }
+
+    impl Clock {
+        /// A clock that stands still until its hand moves it.
+        pub fn manual() -> (Self, Hand) {
+            let hand = Hand { stopped: true, ..Hand::default() };
+            (Self { started_at: wall_clock(), started: Instant::now(), hand: hand.clone() }, hand)
+        }
+
+        /// The system's clock, moved forward by `hand`.
+        pub fn moved_by(hand: &Hand) -> Self {
+            Self { hand: hand.clone(), ..Self::system() }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+use super::{Effect, Outcome};
+use crate::domain::{AddressRecord, End, KeyedHash, Moment, Refusal, Status};
+
+/// Calls a verification off.
+#[derive(Clone, Copy, Debug)]
+pub struct Cancel {
+    /// Which.
+    pub key: KeyedHash,
+}
+
+/// Ends what is pending; what has ended stays as it is.
+pub fn cancel(mut record: AddressRecord, request: Cancel, now: Moment) -> Outcome<Result<(), Refusal>> {
+    record.age(now);
+    if record.tombstone(&request.key).is_some() {
+        return Outcome::unchanged(Ok(()));
+    }
+    let Some(verification) = record.verification_mut(&request.key) else {
+        return Outcome::unchanged(Err(Refusal::NotFound));
+    };
+    if verification.status(now) != Status::Pending {
+        return Outcome::unchanged(Ok(()));
+    }
+    let unsent = verification.message.is_untried().then_some(verification.started_at);
+    verification.finish(End::Canceled(now));
+    if let Some(charged_at) = unsent {
+        record.give_back_send(charged_at);
+    }
+    Outcome::changed(Ok(()), record, vec![Effect::Unqueue, Effect::DropToken])
+}

@@ -1,0 +1,128 @@
+use subtle::ConstantTimeEq;
+
+use super::{Effect, Outcome, ended};
+use crate::domain::{
+    AddressRecord, CheckNote, EmailAddress, End, KeyedHash, Moment, Purpose, Refusal, TokenBucket, Verification,
+    verification::{REPEATABLE, least},
+};
+
+/// Presents a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Which verification.
+    pub key: KeyedHash,
+    /// Keyed hash of the operation's id.
+    pub operation: KeyedHash,
+    /// Keyed hash of the number presented.
+    pub number_hash: KeyedHash,
+    /// The digits of the number presented.
+    pub digits: u8,
+}
+
+/// The right number was presented: the token, if there is one, may be released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approved {
+    /// The address as given.
+    pub email: EmailAddress,
+    /// Why.
+    pub purpose: Purpose,
+    /// When.
+    pub approved_at: Moment,
+    /// When the number would have stopped to hold.
+    pub expires_at: Moment,
+    /// Whether a token was deposited.
+    pub has_token: bool,
+}
+
+/// A repetition gets the answer it had; else the number is compared, once, and a wrong one charged.
+pub fn check(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome<Result<Approved, Refusal>> {
+    record.age(now);
+    if let Some(tombstone) = record.tombstone(&request.key) {
+        return Outcome::unchanged(Err(ended(tombstone.status()).unwrap_or(Refusal::Expired)));
+    }
+    let Some(verification) = record.verification(&request.key) else {
+        return Outcome::unchanged(Err(Refusal::NotFound));
+    };
+    if let Some(answer) = repeated(verification, request).or_else(|| refused(verification, request, now)) {
+        return Outcome::unchanged(answer);
+    }
+    let is_right = is_equal(&verification.number_hash, &request.number_hash);
+    // a spent budget refuses the right number too: else one more guess would be told apart
+    match record.one_wrong_check_more(now) {
+        Err(refusal) => Outcome::unchanged(Err(refusal)),
+        Ok(_) if is_right => approve(record, request, now),
+        Ok(budget) => deny(record, budget, request, now),
+    }
+}
+
+/// The answer that this operation had before.
+fn repeated(verification: &Verification, request: &Check) -> Option<Result<Approved, Refusal>> {
+    let note = verification.checks.iter().find(|note| note.operation == request.operation)?;
+    if !is_equal(&note.number_hash, &request.number_hash) {
+        return Some(Err(Refusal::IdempotencyMismatch));
+    }
+    Some(match note.attempts_remaining {
+        Some(attempts_remaining) => Err(Refusal::NumberIncorrect { attempts_remaining }),
+        None => approval(verification).ok_or(Refusal::AlreadyApproved),
+    })
+}
+
+fn refused(verification: &Verification, request: &Check, now: Moment) -> Option<Result<Approved, Refusal>> {
+    if let Some(refusal) = ended(verification.status(now)) {
+        return Some(Err(refusal));
+    }
+    let mend = || format!("must be the {} digits that were mailed", verification.digits);
+    (request.digits != verification.digits).then(|| Err(Refusal::FieldInvalid { field: "number", mend: mend() }))
+}
+
+fn approve(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome<Result<Approved, Refusal>> {
+    let verification = record.verification_mut(&request.key).expect("`check` found it");
+    verification.finish(End::Approved(now));
+    verification.checks.push(note(request, None));
+    let answer = approval(verification).ok_or(Refusal::AlreadyApproved);
+    let charged_at = verification.started_at;
+    let mut effects = vec![Effect::Unqueue];
+    if verification.has_token {
+        effects.push(Effect::KeepToken(now + REPEATABLE));
+    }
+    record.give_back_send(charged_at);
+    Outcome::changed(answer, record, effects)
+}
+
+fn deny(
+    mut record: AddressRecord,
+    wrong_checks: TokenBucket,
+    request: &Check,
+    now: Moment,
+) -> Outcome<Result<Approved, Refusal>> {
+    record.wrong_checks = wrong_checks;
+    let address_left = record.wrong_checks_left(now);
+    let verification = record.verification_mut(&request.key).expect("`check` found it");
+    verification.wrong_checks_left = verification.wrong_checks_left.saturating_sub(1);
+    let attempts_remaining = least(verification.wrong_checks_left, address_left);
+    verification.checks.push(note(request, Some(attempts_remaining)));
+    let mut effects = Vec::new();
+    if verification.wrong_checks_left == 0 {
+        verification.finish(End::Exhausted(now));
+        effects = vec![Effect::Unqueue, Effect::DropToken];
+    }
+    Outcome::changed(Err(Refusal::NumberIncorrect { attempts_remaining }), record, effects)
+}
+
+fn approval(verification: &Verification) -> Option<Approved> {
+    Some(Approved {
+        email: verification.address.clone(),
+        purpose: verification.purpose.clone(),
+        approved_at: verification.approved_at()?,
+        expires_at: verification.expires_at,
+        has_token: verification.has_token,
+    })
+}
+
+fn note(request: &Check, attempts_remaining: Option<u8>) -> CheckNote {
+    CheckNote { operation: request.operation, number_hash: request.number_hash, attempts_remaining }
+}
+
+fn is_equal(one: &KeyedHash, other: &KeyedHash) -> bool {
+    one.ct_eq(other).into()
+}

@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use super::{Effect, Outcome};
+use crate::domain::{
+    AddressRecord, ApplicationName, EmailAddress, IdentityNumber, KeyedHash, LeasedMessage, Locale, Moment, Purpose,
+    QueuedMessage, Refusal, Verification, VerificationId, VerificationView,
+};
+
+/// Opens a verification and queues its mail.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Its id, which the operation leads to.
+    pub id: VerificationId,
+    /// Keyed hash of the id.
+    pub key: KeyedHash,
+    /// Keyed hash of the body.
+    pub fingerprint: KeyedHash,
+    /// The address's handle.
+    pub handle: [u8; 16],
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// To whom.
+    pub address: EmailAddress,
+    /// Why.
+    pub purpose: Purpose,
+    /// The mail's language.
+    pub locale: Locale,
+    /// How long the number holds.
+    pub ttl: Duration,
+    /// The number, drawn for this start.
+    pub number: IdentityNumber,
+    /// Keyed hash of the number.
+    pub number_hash: KeyedHash,
+    /// Whether a token comes with it.
+    pub has_token: bool,
+    /// Wrong checks allowed.
+    pub wrong_checks: u8,
+    /// The mail's `Message-ID`.
+    pub message_id: String,
+    /// Whether the first lease is wanted.
+    pub with_lease: bool,
+}
+
+/// What a start leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The verification.
+    pub view: VerificationView,
+    /// Its mail, leased.
+    pub message: Option<LeasedMessage>,
+}
+
+/// A repetition finds its own verification; else the budgets decide.
+pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome<Result<Started, Refusal>> {
+    record.age(now);
+    if let Some(found) = find_own(&record, request, now) {
+        return Outcome::unchanged(found.map(|view| Started { view, message: None }));
+    }
+    if let Err(refusal) = record.room_for_one_more(now).and_then(|()| record.take_send(now)) {
+        return Outcome::unchanged(Err(refusal));
+    }
+    let mut verification = open(request, now);
+    let view = verification.view(&request.id, record.wrong_checks_left(now), now);
+    let message = if request.with_lease { verification.lease_message(request.handle, now) } else { None };
+    let mut effects = vec![Effect::Enqueue(verification.message.due_at().unwrap_or(now))];
+    if request.has_token {
+        effects.push(Effect::StoreToken(verification.expires_at));
+    }
+    record.add(verification);
+    Outcome::changed(Ok(Started { view, message }), record, effects)
+}
+
+fn find_own(record: &AddressRecord, request: &Start, now: Moment) -> Option<Result<VerificationView, Refusal>> {
+    let (fingerprint, view) = if let Some(found) = record.verification(&request.key) {
+        (found.fingerprint, found.view(&request.id, record.wrong_checks_left(now), now))
+    } else {
+        let tombstone = record.tombstone(&request.key)?;
+        (tombstone.fingerprint, tombstone.view(&request.id))
+    };
+    Some(if fingerprint == request.fingerprint { Ok(view) } else { Err(Refusal::IdempotencyMismatch) })
+}
+
+fn open(request: &Start, now: Moment) -> Verification {
+    let number = request.number.clone();
+    Verification {
+        key: request.key,
+        fingerprint: request.fingerprint,
+        application: request.application.clone(),
+        address: request.address.clone(),
+        purpose: request.purpose.clone(),
+        locale: request.locale,
+        started_at: now,
+        expires_at: now + request.ttl,
+        digits: u8::try_from(number.as_str().len()).expect("a number has at most 15 digits"),
+        number: Some(number),
+        number_hash: request.number_hash,
+        has_token: request.has_token,
+        wrong_checks_left: request.wrong_checks,
+        checks: Vec::new(),
+        end: None,
+        message: QueuedMessage::new(request.message_id.clone(), now),
+    }
+}

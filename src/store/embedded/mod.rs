@@ -1,0 +1,50 @@
+//! Records in a redb file of our own: one writer thread; what waits is committed together, with one fsync, before any of
+//! it is answered.
+
+mod tables;
+mod writer;
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use redb::{Database, DatabaseError, backends::FileBackend};
+use thiserror::Error;
+
+pub use writer::Writer;
+
+/// Why the file cannot be used.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another daemon works on it.
+    #[error("{0} is in use by another daemon; one machine, one daemon, or set store.redis_url")]
+    InUse(PathBuf),
+    /// The file cannot be opened, read or written.
+    #[error("{0}: {1}")]
+    File(PathBuf, String),
+}
+
+/// Opens the file, for its owner alone, and makes it when there is none.
+fn open(path: &Path) -> Result<Database, OpenError> {
+    let failed = |cause: String| OpenError::File(path.to_owned(), cause);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(|error| failed(error.to_string()))?;
+    match FileBackend::new(file).and_then(|backend| Database::builder().create_with_backend(backend)) {
+        Ok(database) => Ok(database),
+        Err(DatabaseError::DatabaseAlreadyOpen) => Err(OpenError::InUse(path.to_owned())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// Tells the file our ring's fingerprint and origin, and answers with those it then holds.
+///
+/// # Errors
+/// Why the file cannot be used, as one line.
+pub fn claim_ring(path: &Path, fingerprint: &str, origin: &str) -> Result<(String, String), String> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let database = open(path).map_err(|error| error.to_string())?;
+    tables::claim_ring(&database, fingerprint, origin).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,166 @@
+use redb::{Database, Error, ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use crate::{
+    domain::{MessageKey, Moment, transitions::Effect},
+    store::{
+        keys::{member, message_at},
+        operations::{Operation, Reads, Snapshot, Write},
+    },
+};
+
+type Hash = [u8; 16];
+type Member = [u8; 32];
+
+/// handle to (kept until, sealed record)
+const RECORDS: TableDefinition<Hash, (u64, &[u8])> = TableDefinition::new("records");
+/// verification to (kept until, sealed token)
+const TOKENS: TableDefinition<Hash, (u64, &[u8])> = TableDefinition::new("tokens");
+/// (due at, mail): the queue in order
+const QUEUE: TableDefinition<(u64, Member), ()> = TableDefinition::new("queue");
+/// mail to due at: where it stands in the queue
+const QUEUED: TableDefinition<Member, u64> = TableDefinition::new("queued");
+/// (failed at, mail)
+const FAILED: TableDefinition<(u64, Member), ()> = TableDefinition::new("failed");
+/// (kept until, kind, handle or verification): what to sweep, in order
+const EXPIRY: TableDefinition<(u64, u8, Hash), ()> = TableDefinition::new("expiry");
+/// one row: fingerprint and origin of the key ring
+const RING: TableDefinition<(), (&str, &str)> = TableDefinition::new("ring");
+
+const A_RECORD: u8 = 0;
+const A_TOKEN: u8 = 1;
+/// Expired rows that one commit takes away at most.
+const MOST_SWEPT: usize = 256;
+const FAILED_LISTED_MS: u64 = 3_600_000;
+
+/// The tables of one write transaction.
+pub(super) struct Tables<'txn> {
+    records: Table<'txn, Hash, (u64, &'static [u8])>,
+    tokens: Table<'txn, Hash, (u64, &'static [u8])>,
+    queue: Table<'txn, (u64, Member), ()>,
+    queued: Table<'txn, Member, u64>,
+    failed: Table<'txn, (u64, Member), ()>,
+    expiry: Table<'txn, (u64, u8, Hash), ()>,
+}
+
+impl<'txn> Tables<'txn> {
+    pub(super) fn open(transaction: &'txn WriteTransaction) -> Result<Self, Error> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            tokens: transaction.open_table(TOKENS)?,
+            queue: transaction.open_table(QUEUE)?,
+            queued: transaction.open_table(QUEUED)?,
+            failed: transaction.open_table(FAILED)?,
+            expiry: transaction.open_table(EXPIRY)?,
+        })
+    }
+
+    pub(super) fn read(&self, operation: &impl Operation) -> Result<Snapshot, Error> {
+        let place = operation.place();
+        let value = |found: Option<redb::AccessGuard<'_, (u64, &'static [u8])>>| found.map(|row| row.value().1.to_vec());
+        let record = value(self.records.get(place.handle)?);
+        let token = if operation.reads() == Reads::RecordAndToken { value(self.tokens.get(place.verification)?) } else { None };
+        Ok(Snapshot { record, token })
+    }
+
+    pub(super) fn write(&mut self, place: &MessageKey, write: &Write, now: Moment) -> Result<(), Error> {
+        match &write.record {
+            Some((sealed, until)) => put(&mut self.records, &mut self.expiry, A_RECORD, place.handle, (until.0, sealed))?,
+            None => remove(&mut self.records, &mut self.expiry, A_RECORD, place.handle)?,
+        }
+        for &effect in &write.effects {
+            self.apply(effect, place, write.token.as_deref().unwrap_or_default(), now)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, effect: Effect, place: &MessageKey, token: &[u8], now: Moment) -> Result<(), Error> {
+        let verification = place.verification;
+        match effect {
+            Effect::Enqueue(due_at) => self.enqueue(&member(place), due_at),
+            Effect::Unqueue => self.unqueue(&member(place)),
+            Effect::ListAsFailed => Ok(self.failed.insert((now.0, member(place)), ()).map(drop)?),
+            Effect::StoreToken(until) => put(&mut self.tokens, &mut self.expiry, A_TOKEN, verification, (until.0, token)),
+            Effect::KeepToken(until) => self.keep_token(verification, until),
+            Effect::DropToken => remove(&mut self.tokens, &mut self.expiry, A_TOKEN, verification),
+        }
+    }
+
+    fn enqueue(&mut self, member: &Member, due_at: Moment) -> Result<(), Error> {
+        self.unqueue(member)?;
+        self.queued.insert(member, due_at.0)?;
+        self.queue.insert((due_at.0, *member), ())?;
+        Ok(())
+    }
+
+    fn unqueue(&mut self, member: &Member) -> Result<(), Error> {
+        let due_at = self.queued.remove(member)?.map(|row| row.value());
+        if let Some(due_at) = due_at {
+            self.queue.remove((due_at, *member))?;
+        }
+        Ok(())
+    }
+
+    fn keep_token(&mut self, verification: Hash, until: Moment) -> Result<(), Error> {
+        let sealed = self.tokens.get(verification)?.map(|row| row.value().1.to_vec());
+        sealed.map_or(Ok(()), |sealed| put(&mut self.tokens, &mut self.expiry, A_TOKEN, verification, (until.0, &sealed)))
+    }
+
+    /// The mails that are due, the longest waiting first, at most `limit`.
+    pub(super) fn due(&self, now: Moment, limit: usize) -> Result<Vec<MessageKey>, Error> {
+        let due = self.queue.range(..=(now.0, [0xff; 32]))?.take(limit);
+        let keys = due.map(|row| Ok(message_at(&row?.0.value().1)));
+        Ok(keys.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+    }
+
+    /// Takes away what expired; whether there was anything.
+    pub(super) fn sweep(&mut self, now: Moment) -> Result<bool, Error> {
+        let expired = self.expiry.range(..(now.0, 0, [0; 16]))?.take(MOST_SWEPT);
+        let expired: Vec<_> = expired.map(|row| Ok(row?.0.value())).collect::<Result<_, Error>>()?;
+        for &(_, kind, hash) in &expired {
+            let table = if kind == A_RECORD { &mut self.records } else { &mut self.tokens };
+            remove(table, &mut self.expiry, kind, hash)?;
+        }
+        let long_ago = (now.0.saturating_sub(FAILED_LISTED_MS), [0; 32]);
+        let listed: Vec<_> =
+            self.failed.range(..long_ago)?.take(MOST_SWEPT).map(|row| Ok(row?.0.value())).collect::<Result<_, Error>>()?;
+        for row in &listed {
+            self.failed.remove(row)?;
+        }
+        Ok(!expired.is_empty() || !listed.is_empty())
+    }
+}
+
+type Rows<'txn> = Table<'txn, Hash, (u64, &'static [u8])>;
+type Expiry<'txn> = Table<'txn, (u64, u8, Hash), ()>;
+
+fn put(rows: &mut Rows<'_>, expiry: &mut Expiry<'_>, kind: u8, hash: Hash, row: (u64, &[u8])) -> Result<(), Error> {
+    let before = rows.insert(hash, row)?.map(|before| before.value().0);
+    if let Some(until) = before.filter(|&until| until != row.0) {
+        expiry.remove((until, kind, hash))?;
+    }
+    expiry.insert((row.0, kind, hash), ())?;
+    Ok(())
+}
+
+fn remove(rows: &mut Rows<'_>, expiry: &mut Expiry<'_>, kind: u8, hash: Hash) -> Result<(), Error> {
+    let until = rows.remove(hash)?.map(|row| row.value().0);
+    if let Some(until) = until {
+        expiry.remove((until, kind, hash))?;
+    }
+    Ok(())
+}
+
+/// Writes a ring's fingerprint and origin where there is none, and reads what is there.
+pub(super) fn claim_ring(database: &Database, fingerprint: &str, origin: &str) -> Result<(String, String), Error> {
+    let transaction = database.begin_write()?;
+    let found = {
+        let mut ring = transaction.open_table(RING)?;
+        let found = ring.get(())?.map(|row| (row.value().0.to_owned(), row.value().1.to_owned()));
+        if let Some(found) = found { found } else {
+            ring.insert((), (fingerprint, origin))?;
+            (fingerprint.to_owned(), origin.to_owned())
+        }
+    };
+    transaction.commit()?;
+    Ok(found)
+}

@@ -1,0 +1,180 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use redb::{Database, Error};
+use tokio::sync::oneshot;
+
+use super::{OpenError, open, tables::Tables};
+use crate::{
+    clock::Clock,
+    domain::{LeasedMessage, Moment},
+    store::{
+        StoreError, Vault,
+        operations::{Claiming, Operation},
+    },
+};
+
+/// Operations that one commit makes durable at most.
+const MOST_TOGETHER: usize = 1024;
+/// How long nothing is asked for until what expired is swept all the same.
+const SWEEP_AFTER: Duration = Duration::from_secs(30);
+
+/// The one thread that reads and writes the file. Every cell's store sends it what is asked for; it ends with the last
+/// of them.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Job>,
+    vault: Vault,
+}
+
+/// Runs within a transaction; what it returns is called once the transaction is durable, or with why it is not.
+type Job = Box<dyn FnOnce(&mut Tables<'_>, &mut Batch) -> Result<(), Error> + Send>;
+type Answer = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
+
+/// What one transaction gathers.
+struct Batch {
+    now: Moment,
+    has_written: bool,
+    answers: Vec<Answer>,
+}
+
+impl Writer {
+    /// Opens the file and starts the thread.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the file cannot be used, another daemon's for example.
+    pub fn start(path: &Path, vault: Vault, clock: Clock) -> Result<Self, OpenError> {
+        let database = open(path)?;
+        let (jobs, waiting) = mpsc::channel();
+        let thread = WriterThread { path: path.to_owned(), database: Some(database), clock, waiting };
+        let spawned = thread::Builder::new().name("fiador-writer".to_owned()).spawn(move || thread.run());
+        spawned.map_err(|error| OpenError::File(path.to_owned(), error.to_string()))?;
+        Ok(Self { jobs, vault })
+    }
+
+    /// What names and seals here.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Reads, decides, commits, and answers once that is durable.
+    ///
+    /// # Errors
+    /// `Unavailable` when the file could not be read or written: whether it happened is unknown.
+    pub async fn run<O>(&self, operation: O) -> Result<O::Answer, StoreError>
+    where
+        O: Operation + Send + 'static,
+        O::Answer: Send + 'static,
+    {
+        let vault = self.vault.clone();
+        self.submit(move |tables, batch| run_one(&vault, &operation, tables, batch)).await?
+    }
+
+    /// Leases at most `limit` mails that are due, the longest waiting first.
+    ///
+    /// # Errors
+    /// As [`Writer::run`].
+    pub async fn claim_due(&self, limit: usize) -> Result<Vec<LeasedMessage>, StoreError> {
+        let vault = self.vault.clone();
+        let claim = move |tables: &mut Tables<'_>, batch: &mut Batch| {
+            let mut leased = Vec::new();
+            for key in tables.due(batch.now, limit)? {
+                leased.extend(run_one(&vault, &Claiming { key }, tables, batch)?.ok().flatten());
+            }
+            Ok(leased)
+        };
+        self.submit(claim).await
+    }
+
+    async fn submit<A: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tables<'_>, &mut Batch) -> Result<A, Error> + Send + 'static,
+    ) -> Result<A, StoreError> {
+        let (reply, answered) = oneshot::channel();
+        let job: Job = Box::new(move |tables, batch| {
+            let answer = work(tables, batch)?;
+            batch.answers.push(Box::new(move |durable| {
+                let _ = reply.send(durable.map(|()| answer).map_err(|failed| StoreError::Unavailable(failed.to_string())));
+            }));
+            Ok(())
+        });
+        let gone = || StoreError::Unavailable("the embedded store could not write".to_owned());
+        self.jobs.send(job).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+fn run_one<O: Operation>(
+    vault: &Vault,
+    operation: &O,
+    tables: &mut Tables<'_>,
+    batch: &mut Batch,
+) -> Result<Result<O::Answer, StoreError>, Error> {
+    let read = tables.read(operation)?;
+    let decision = match operation.decide(vault, &read, batch.now) {
+        Ok(decision) => decision,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
+    if let Some(write) = &decision.write {
+        tables.write(&operation.place(), write, batch.now)?;
+        batch.has_written = true;
+    }
+    Ok(Ok(decision.answer))
+}
+
+struct WriterThread {
+    path: PathBuf,
+    /// None after an error of the file, until it could be opened anew.
+    database: Option<Database>,
+    clock: Clock,
+    waiting: Receiver<Job>,
+}
+
+impl WriterThread {
+    fn run(mut self) {
+        loop {
+            let jobs: Vec<Job> = match self.waiting.recv_timeout(SWEEP_AFTER) {
+                Ok(first) => std::iter::once(first).chain(self.waiting.try_iter().take(MOST_TOGETHER - 1)).collect(),
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // a panic drops the transaction with all it did, and the askers learn that it failed
+            let failed = match catch_unwind(AssertUnwindSafe(|| self.commit_together(jobs))) {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "a panic, told above".to_owned(),
+            };
+            tracing::error!(cause = failed, "embedded store could not write");
+            self.database = None; // redb writes nothing more after an error: it is opened anew, and repairs itself
+        }
+    }
+
+    fn commit_together(&mut self, jobs: Vec<Job>) -> Result<(), Error> {
+        let database = match &mut self.database {
+            Some(database) => database,
+            closed => closed.insert(open(&self.path).map_err(|error| Error::Io(std::io::Error::other(error)))?),
+        };
+        let mut transaction = database.begin_write()?;
+        transaction.set_two_phase_commit(true);
+        transaction.set_quick_repair(true);
+        let mut batch = Batch { now: self.clock.now(), has_written: false, answers: Vec::with_capacity(jobs.len()) };
+        let mut tables = Tables::open(&transaction)?;
+        for job in jobs {
+            job(&mut tables, &mut batch)?;
+        }
+        batch.has_written |= tables.sweep(batch.now)?;
+        drop(tables);
+        let durable =
+            if batch.has_written { transaction.commit().map_err(Error::from) } else { transaction.abort().map_err(Error::from) };
+        let told = durable.as_ref().map(|()| ()).map_err(|error| StoreError::Unavailable(error.to_string()));
+        for answer in batch.answers {
+            answer(told.as_ref().map(|()| ()));
+        }
+        durable
+    }
+}

@@ -1,0 +1,72 @@
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{Handle, vault::Vault};
+use crate::domain::{ApplicationName, EmailAddress, KeyedHash, OperationId, VerificationId};
+
+impl Vault {
+    /// The id that `operation` leads to: `r ‖ (handle ⊕ mask(r))`, so that the id alone names all its keys to the
+    /// application whose it is, and decodes to nothing for any other.
+    pub(super) fn id_for(
+        &self,
+        application: &ApplicationName,
+        address: &EmailAddress,
+        handle: Handle,
+        operation: &OperationId,
+    ) -> VerificationId {
+        let r = self.operation(application.as_str(), &operation.0, &address.normalised());
+        let mask = self.id_masks.hash(&[application.as_str().as_bytes(), &r]);
+        let text = format!("{}{}", VerificationId::PREFIX, URL_SAFE_NO_PAD.encode([r, xor(handle.0, mask)].concat()));
+        VerificationId::parse(&text).expect("32 bytes are 43 characters of base64url")
+    }
+
+    /// The handle in an id: that of its address when it is the application's own, else one of no address at all.
+    pub(super) fn handle_in(&self, application: &ApplicationName, id: &VerificationId) -> Option<Handle> {
+        let body = id.as_str().strip_prefix(VerificationId::PREFIX)?;
+        let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(body).ok()?.try_into().ok()?;
+        let (r, masked) = bytes.split_at(16);
+        let mask = self.id_masks.hash(&[application.as_str().as_bytes(), r]);
+        Some(Handle(xor(masked.try_into().ok()?, mask)))
+    }
+
+    /// The keyed hash of an id, under which the store knows its verification.
+    pub(super) fn key_of(&self, application: &ApplicationName, id: &VerificationId) -> KeyedHash {
+        self.id_hashes.hash(&[application.as_str().as_bytes(), id.as_str().as_bytes()])
+    }
+}
+
+fn xor(mut one: [u8; 16], other: [u8; 16]) -> [u8; 16] {
+    for (a, b) in one.iter_mut().zip(other) {
+        *a ^= b;
+    }
+    one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::system_random, store::KeyRing};
+
+    #[test]
+    fn an_id_names_its_address_to_its_own_application_alone() {
+        let vault = Vault::new(KeyRing::generate(&mut system_random()));
+        let (shop, bank) = (ApplicationName::parse("shop").unwrap(), ApplicationName::parse("bank").unwrap());
+        let ada = EmailAddress::parse("ada@example.org").unwrap();
+        let handle = vault.handle(&shop, &ada);
+        let id = vault.id_for(&shop, &ada, handle, &OperationId([7; 32]));
+
+        assert_eq!(vault.handle_in(&shop, &id), Some(handle));
+        assert_ne!(vault.handle_in(&bank, &id), Some(handle));
+        assert_ne!(vault.handle_in(&bank, &id), Some(vault.handle(&bank, &ada)));
+        assert_eq!(vault.id_for(&shop, &ada, handle, &OperationId([7; 32])), id);
+        assert_ne!(vault.id_for(&shop, &ada, handle, &OperationId([8; 32])), id);
+    }
+
+    #[test]
+    fn a_text_that_is_not_canonical_base64_names_nothing() {
+        let vault = Vault::new(KeyRing::generate(&mut system_random()));
+        let shop = ApplicationName::parse("shop").unwrap();
+        let id = VerificationId::parse(&format!("vrf_{}", "_".repeat(43))).unwrap(); // its last bits are not zero
+
+        assert_eq!(vault.handle_in(&shop, &id), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! How records are named, sealed and committed. `operations` says what an operation reads and writes; `redis` and
+//! `embedded` carry that out, each in its own way.
+
+pub mod embedded;
+mod ids;
+mod keys;
+pub mod operations;
+pub mod redis;
+mod ring;
+mod sealing;
+mod vault;
+
+use thiserror::Error;
+
+pub use keys::{Handle, SHARDS};
+pub use ring::{KeyRing, RingError, open_or_make};
+pub use vault::Vault;
+
+/// Why a store could not answer. What was asked for may or may not have happened unless the variant says otherwise.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Not connected, or no answer in time.
+    #[error("store is not available: {0}")]
+    Unavailable(String),
+    /// Others changed the record each time before we could; it did not happen.
+    #[error("record changed under every try")]
+    Contended,
+    /// What the store returned is not what was stored there; it did not happen.
+    #[error("store returned what was not stored: {0}")]
+    Damaged(&'static str),
+}

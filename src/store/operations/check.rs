@@ -1,0 +1,71 @@
+use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, decided};
+use crate::{
+    domain::{
+        ApplicationName, Approval, IdentityNumber, MessageKey, Moment, OperationId, Refusal, Token, VerificationId,
+        transitions::{Approved, Check, check},
+    },
+    store::{Handle, sealing::TokenPlace},
+};
+
+/// Presents a number, and releases the token when it is the right one.
+pub struct Checking {
+    application: ApplicationName,
+    id: VerificationId,
+    handle: Handle,
+    check: Check,
+}
+
+impl Checking {
+    /// None when the id is not of the application's own.
+    pub fn new(
+        vault: &Vault,
+        application: ApplicationName,
+        id: VerificationId,
+        number: &IdentityNumber,
+        operation: &OperationId,
+    ) -> Option<Self> {
+        let handle = vault.handle_in(&application, &id)?;
+        let key = vault.key_of(&application, &id);
+        let check = Check {
+            key,
+            operation: vault.operation(application.as_str(), &operation.0, id.as_str()),
+            number_hash: vault.number(&key, number.as_str()),
+            digits: u8::try_from(number.as_str().len()).expect("a number has at most 15 digits"),
+        };
+        Some(Self { application, id, handle, check })
+    }
+
+    fn release(&self, vault: &Vault, read: &Snapshot, approved: Approved) -> Result<Approval, StoreError> {
+        let place =
+            TokenPlace { application: &self.application, id: &self.id, key: &self.check.key, expires_at: approved.expires_at };
+        let open = |sealed: &Vec<u8>| -> Result<Token, StoreError> { vault.open_token(&place, sealed) };
+        let token = match (&read.token, approved.has_token) {
+            (Some(sealed), true) => Some(open(sealed)?),
+            (None, true) => return Err(StoreError::Damaged("no token where one was stored")),
+            (_, false) => None,
+        };
+        let (email, purpose, approved_at) = (approved.email, approved.purpose, approved.approved_at);
+        Ok(Approval { id: self.id.clone(), email, purpose, approved_at, token })
+    }
+}
+
+impl Operation for Checking {
+    type Answer = Result<Approval, Refusal>;
+
+    fn place(&self) -> MessageKey {
+        MessageKey { handle: self.handle.0, verification: self.check.key }
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::RecordAndToken
+    }
+
+    fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
+        let outcome = check(read.open(vault, self.handle)?, &self.check, now);
+        let answer = match outcome.answer {
+            Ok(approved) => Ok(self.release(vault, read, approved)?), // before the commit: a token that does not open ends nothing
+            Err(refusal) => Err(refusal),
+        };
+        Ok(decided(vault, self.handle, answer, outcome.commit.as_ref(), now))
+    }
+}

@@ -1,0 +1,37 @@
+use rand::RngExt;
+
+use super::{Decision, Operation, Snapshot, StoreError, Vault, decided};
+use crate::{
+    clock::system_random,
+    domain::{
+        MessageKey, MessageOutcome, Moment,
+        transitions::{Settle, settle},
+    },
+    store::Handle,
+};
+
+/// Says what became of one try to send.
+pub struct Settling {
+    settle: Settle,
+}
+
+impl Settling {
+    /// The outcome of the lease numbered `fence`.
+    pub fn new(key: MessageKey, fence: u32, outcome: MessageOutcome) -> Self {
+        Self { settle: Settle { key, fence, outcome, jitter: system_random().random() } }
+    }
+}
+
+impl Operation for Settling {
+    type Answer = ();
+
+    fn place(&self) -> MessageKey {
+        self.settle.key
+    }
+
+    fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<()>, StoreError> {
+        let handle = Handle(self.settle.key.handle);
+        let outcome = settle(read.open(vault, handle)?, &self.settle, now);
+        Ok(decided(vault, handle, (), outcome.commit.as_ref(), now))
+    }
+}

@@ -1,0 +1,244 @@
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, Instant},
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
+    ServerErrorKind, Value, aio::MultiplexedConnection,
+};
+use thiserror::Error;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Unfit,
+    commit::{Commit, Committed},
+    gate,
+};
+use crate::{
+    clock::Clock,
+    domain::Moment,
+    store::{StoreError, operations::Snapshot},
+};
+
+/// No answer within this is a 503, well before the two seconds that are promised.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const RECONNECT_AFTER: [u64; 5] = [50, 100, 200, 400, 800];
+
+/// Where Redis is.
+#[derive(Clone)]
+pub struct RedisSettings {
+    info: ConnectionInfo,
+}
+
+/// The URL is not one of Redis.
+#[derive(Debug, Error)]
+#[error("must be redis://, rediss:// or unix:// with a host or a path")]
+pub struct SettingsError;
+
+impl RedisSettings {
+    /// From a URL, and the password of its user when that stands in a file.
+    ///
+    /// # Errors
+    /// When it is no URL of a Redis server.
+    pub fn new(url: &str, password: Option<&str>) -> Result<Self, SettingsError> {
+        let info = url.into_connection_info().map_err(|_| SettingsError)?;
+        let keepalive = redis::io::tcp::socket2::TcpKeepalive::new().with_time(Duration::from_secs(10));
+        let tcp = info.tcp_settings().clone().set_nodelay(true).set_keepalive(keepalive).set_user_timeout(Duration::from_secs(5));
+        let login = password.map_or_else(|| info.redis_settings().clone(), |p| info.redis_settings().clone().set_password(p));
+        Ok(Self { info: info.set_tcp_settings(tcp).set_redis_settings(login) })
+    }
+
+    /// The address without user and password, for logs.
+    pub fn address(&self) -> String {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// What went wrong with a server.
+#[derive(Debug, Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Unfit(#[from] Unfit),
+    #[error("Redis is not reached: {0}")]
+    Redis(#[from] RedisError),
+    #[error("Redis did not answer in time")]
+    Silent,
+}
+
+/// The connection of one cell: commands fail at once while there is none, and it is made anew by [`Link::keep_connected`].
+pub struct Link {
+    settings: RedisSettings,
+    fingerprint: String,
+    clock: Clock,
+    state: RefCell<State>,
+    broken: Notify,
+    connected: Notify,
+    server_time: Cell<(Moment, Instant)>,
+}
+
+enum State {
+    Up(MultiplexedConnection),
+    Down(String),
+}
+
+impl Link {
+    /// A link that is not connected yet, to the store of the ring with this fingerprint.
+    pub fn new(settings: RedisSettings, fingerprint: String, clock: Clock) -> Self {
+        let server_time = Cell::new((clock.now(), Instant::now()));
+        let state = RefCell::new(State::Down("not connected yet".to_owned()));
+        Self { settings, fingerprint, clock, state, broken: Notify::new(), connected: Notify::new(), server_time }
+    }
+
+    /// Connects, and again whenever the connection breaks; never ends.
+    pub async fn keep_connected(&self) {
+        let mut failures = 0;
+        loop {
+            match self.try_connect().await {
+                Ok(()) => {
+                    failures = 0;
+                    self.broken.notified().await;
+                }
+                Err(fault) => {
+                    tracing::warn!(redis.address = %self.settings.address(), cause = %fault, "redis connection failed");
+                    *self.state.borrow_mut() = State::Down(fault.to_string());
+                    let wait = RECONNECT_AFTER[failures.min(RECONNECT_AFTER.len() - 1)];
+                    failures += 1;
+                    sleep(Duration::from_millis(wait).mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+                }
+            }
+        }
+    }
+
+    /// Why there is no connection; none when there is one.
+    pub fn why_down(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Up(_) => None,
+            State::Down(why) => Some(why.clone()),
+        }
+    }
+
+    /// Returns once there is a connection.
+    pub async fn until_connected(&self) {
+        while self.why_down().is_some() {
+            self.connected.notified().await;
+        }
+    }
+
+    pub(super) async fn connect(settings: &RedisSettings) -> Result<MultiplexedConnection, Fault> {
+        let client = Client::open(settings.info.clone())?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_pipeline_buffer_size(1024);
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        // the library's own timeout does not cover TLS and the login
+        Ok(timeout(CONNECT_TIMEOUT * 2, connecting).await.map_err(|_| Fault::Silent)??)
+    }
+
+    async fn try_connect(&self) -> Result<(), Fault> {
+        let mut connection = Self::connect(&self.settings).await?;
+        gate::check(&mut connection, &self.fingerprint).await?;
+        let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut connection).await?;
+        self.server_time.set((Moment(seconds * 1000 + micros / 1000), Instant::now()));
+        *self.state.borrow_mut() = State::Up(connection);
+        self.connected.notify_waiters();
+        tracing::info!(redis.address = %self.settings.address(), "redis connected");
+        Ok(())
+    }
+
+    /// The server's time, as far as this cell knows it.
+    pub(super) fn now(&self) -> Moment {
+        let (then, at) = self.server_time.get();
+        then + at.elapsed() + self.clock.moved()
+    }
+
+    /// The script said what time it is.
+    pub(super) fn learn_time(&self, server_now: Moment) {
+        self.server_time.set((server_now - self.clock.moved(), Instant::now()));
+    }
+
+    pub(super) async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        bytes(self.ask(async |connection| redis::cmd("GET").arg(key).query_async(connection).await).await?)
+    }
+
+    pub(super) async fn get_both(&self, record: &[u8], token: &[u8]) -> Result<Snapshot, StoreError> {
+        let reply = self.ask(async |connection| redis::cmd("MGET").arg(record).arg(token).query_async(connection).await).await?;
+        let Value::Array(values) = reply else { return Err(StoreError::Damaged("the reply to MGET")) };
+        let [record, token] = <[Value; 2]>::try_from(values).map_err(|_| StoreError::Damaged("the reply to MGET"))?;
+        Ok(Snapshot { record: bytes(record)?, token: bytes(token)? })
+    }
+
+    /// The places of all mails that are due in `queues`, at most `limit` of each, in one round trip.
+    pub(super) async fn due_members(&self, queues: &[Vec<u8>], now: Moment, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for queue in queues {
+            pipeline.cmd("ZRANGE").arg(queue).arg("-inf").arg(now.0).arg("BYSCORE").arg("LIMIT").arg(0).arg(limit);
+        }
+        let members: Vec<Vec<Vec<u8>>> = self.ask(async |connection| pipeline.query_async(connection).await).await?;
+        Ok(members.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        #[cfg(feature = "testing")]
+        let commit = commit.moved_by(self.clock.moved());
+        let reply = self.ask(async |connection| call_script(connection, &commit.evalsha(), || commit.eval()).await).await?;
+        Committed::read(reply)
+    }
+
+    /// Asks with a deadline. A connection that does not answer, or breaks, is given up.
+    async fn ask<T>(&self, ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>) -> Result<T, StoreError> {
+        let mut connection = match &*self.state.borrow() {
+            State::Up(connection) => connection.clone(),
+            State::Down(why) => return Err(StoreError::Unavailable(why.clone())),
+        };
+        let fault = match timeout(RESPONSE_TIMEOUT, ask(&mut connection)).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(error)) if is_of_the_request(&error) => return Err(StoreError::Unavailable(error.to_string())),
+            Ok(Err(error)) => Fault::Redis(error),
+            Err(_) => Fault::Silent,
+        };
+        self.give_up(&fault);
+        Err(StoreError::Unavailable(fault.to_string()))
+    }
+
+    fn give_up(&self, fault: &Fault) {
+        let was_up = matches!(&*self.state.borrow(), State::Up(_));
+        if was_up {
+            tracing::warn!(redis.address = %self.settings.address(), cause = %fault, "redis connection given up");
+            *self.state.borrow_mut() = State::Down(fault.to_string());
+            self.broken.notify_one();
+        }
+    }
+}
+
+async fn call_script(
+    connection: &mut MultiplexedConnection,
+    evalsha: &Cmd,
+    eval: impl FnOnce() -> Cmd,
+) -> Result<Value, RedisError> {
+    match evalsha.query_async(connection).await {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => eval().query_async(connection).await,
+        answered => answered,
+    }
+}
+
+/// Whether the server answered, and only this request was refused (out of memory, for one): the connection is sound.
+fn is_of_the_request(error: &RedisError) -> bool {
+    matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY" | "CROSSSLOT" | "TRYAGAIN" | "NOREPLICAS"))
+}
+
+fn bytes(value: Value) -> Result<Option<Vec<u8>>, StoreError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        _ => Err(StoreError::Damaged("a reply of another type")),
+    }
+}

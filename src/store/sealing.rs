@@ -1,0 +1,134 @@
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use rand::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{Handle, StoreError, ring::SealingKey, vault::Vault};
+use crate::domain::{AddressRecord, ApplicationName, KeyedHash, Moment, Token, VerificationId};
+
+/// Layout of a sealed value: format (1 byte), sealing key's id (4), nonce (24), ciphertext with tag.
+const FORMAT: u8 = 1;
+const NONCE_AT: usize = 5;
+const CIPHERTEXT_AT: usize = 29;
+
+/// What tells one version of a record from the next: its nonce.
+pub(super) fn version(sealed: &[u8]) -> Option<&[u8]> {
+    sealed.get(NONCE_AT..CIPHERTEXT_AT)
+}
+
+impl Vault {
+    pub(super) fn seal_record(&self, random: &mut (impl CryptoRng + ?Sized), handle: Handle, record: &AddressRecord) -> Vec<u8> {
+        let plain = Zeroizing::new(postcard::to_stdvec(record).expect("a record is plain data"));
+        let key = self.ring.newest();
+        seal(random, key, &key.secret, &record_context(handle), &plain)
+    }
+
+    /// # Errors
+    /// `Damaged` when it is not a record that one of our keys sealed for this handle.
+    pub(super) fn open_record(&self, handle: Handle, sealed: &[u8]) -> Result<AddressRecord, StoreError> {
+        let damaged = || StoreError::Damaged("a record");
+        let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
+        let plain = open(&key.secret, &record_context(handle), sealed).ok_or_else(damaged)?;
+        postcard::from_bytes(&plain).map_err(|_| damaged())
+    }
+
+    /// Sealed under a key that is derived from the verification's id, which the store does not hold: whoever steals the
+    /// store and the key ring still cannot open it.
+    pub(super) fn seal_token(&self, random: &mut (impl CryptoRng + ?Sized), place: &TokenPlace, token: &Token) -> Vec<u8> {
+        let plain = Zeroizing::new(postcard::to_stdvec(token).expect("a token is plain data"));
+        let key = self.ring.newest();
+        seal(random, key, &key.derive(place.id.as_str()), &place.context(), &plain)
+    }
+
+    /// # Errors
+    /// `Damaged` when it is not the token that was sealed for this place.
+    pub(super) fn open_token(&self, place: &TokenPlace, sealed: &[u8]) -> Result<Token, StoreError> {
+        let damaged = || StoreError::Damaged("a token");
+        let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
+        let plain = open(&key.derive(place.id.as_str()), &place.context(), sealed).ok_or_else(damaged)?;
+        postcard::from_bytes(&plain).map_err(|_| damaged())
+    }
+}
+
+/// What a sealed token belongs to; sealed with it, so that it opens nowhere else.
+pub(super) struct TokenPlace<'a> {
+    pub(super) application: &'a ApplicationName,
+    pub(super) id: &'a VerificationId,
+    pub(super) key: &'a KeyedHash,
+    pub(super) expires_at: Moment,
+}
+
+impl TokenPlace<'_> {
+    fn context(&self) -> Vec<u8> {
+        [b"token".as_slice(), self.key, &self.expires_at.0.to_be_bytes(), self.application.as_str().as_bytes()].concat()
+    }
+}
+
+fn record_context(handle: Handle) -> Vec<u8> {
+    [b"record".as_slice(), &handle.0].concat()
+}
+
+fn key_id(sealed: &[u8]) -> Option<[u8; 4]> {
+    (*sealed.first()? == FORMAT).then(|| sealed.get(1..NONCE_AT)?.try_into().ok())?
+}
+
+fn seal(
+    random: &mut (impl CryptoRng + ?Sized),
+    key: &SealingKey,
+    secret: &Zeroizing<[u8; 32]>,
+    context: &[u8],
+    plain: &[u8],
+) -> Vec<u8> {
+    let mut nonce = [0; CIPHERTEXT_AT - NONCE_AT];
+    random.fill_bytes(&mut nonce);
+    let head = [&[FORMAT], key.id.as_slice()].concat();
+    let payload = Payload { msg: plain, aad: &[&head, context].concat() };
+    let cipher = XChaCha20Poly1305::new((&**secret).into());
+    let ciphertext = cipher.encrypt(&XNonce::from(nonce), payload).expect("a record is far shorter than the cipher's limit");
+    [head.as_slice(), &nonce, &ciphertext].concat()
+}
+
+fn open(secret: &Zeroizing<[u8; 32]>, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let nonce: [u8; CIPHERTEXT_AT - NONCE_AT] = version(sealed)?.try_into().ok()?;
+    let payload = Payload { msg: sealed.get(CIPHERTEXT_AT..)?, aad: &[&sealed[..NONCE_AT], context].concat() };
+    let cipher = XChaCha20Poly1305::new((&**secret).into());
+    cipher.decrypt(&XNonce::from(nonce), payload).ok().map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::system_random, store::KeyRing};
+
+    #[test]
+    fn a_record_opens_at_its_own_handle_alone_and_only_unchanged() {
+        let vault = Vault::new(KeyRing::generate(&mut system_random()));
+        let (own, other) = (Handle([1; 16]), Handle([2; 16]));
+        let mut sealed = vault.seal_record(&mut system_random(), own, &AddressRecord::default());
+
+        assert_eq!(vault.open_record(own, &sealed).unwrap(), AddressRecord::default());
+        assert!(vault.open_record(other, &sealed).is_err());
+        for at in 0..sealed.len() {
+            sealed[at] ^= 1;
+            assert!(vault.open_record(own, &sealed).is_err(), "byte {at}");
+            sealed[at] ^= 1;
+        }
+        assert!(vault.open_record(own, &sealed[..CIPHERTEXT_AT - 1]).is_err());
+    }
+
+    #[test]
+    fn a_token_opens_with_its_own_id_alone() {
+        let vault = Vault::new(KeyRing::generate(&mut system_random()));
+        let application = ApplicationName::parse("shop").unwrap();
+        let id = |letter: &str| VerificationId::parse(&format!("vrf_{}A", letter.repeat(42))).unwrap();
+        let (own, other) = (id("a"), id("b"));
+        let place = |id| TokenPlace { application: &application, id, key: &[3; 16], expires_at: Moment(9) };
+        let sealed = vault.seal_token(&mut system_random(), &place(&own), &Token::Text("s-1".to_owned()));
+
+        assert_eq!(vault.open_token(&place(&own), &sealed).unwrap(), Token::Text("s-1".to_owned()));
+        assert!(vault.open_token(&place(&other), &sealed).is_err());
+        assert!(vault.open_token(&TokenPlace { expires_at: Moment(10), ..place(&own) }, &sealed).is_err());
+    }
+}
