@@ -1,6 +1,8 @@
 //! Fiador vouches for email addresses: it mails a one-time number and gives the caller's token back exactly once.
 
+pub mod actors;
 pub mod clock;
 pub mod domain;
 pub mod messages;
 pub mod store;
+pub mod supervision;

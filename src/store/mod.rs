@@ -12,6 +12,9 @@ mod vault;
 
 use thiserror::Error;
 
+use crate::domain::LeasedMessage;
+use operations::Operation;
+
 pub use keys::{Handle, SHARDS};
 pub use ring::{KeyRing, RingError, open_or_make};
 pub use vault::Vault;
@@ -28,4 +31,25 @@ pub enum StoreError {
     /// What the store returned is not what was stored there; it did not happen.
     #[error("store returned what was not stored: {0}")]
     Damaged(&'static str),
+}
+
+/// Where records are kept. Both kinds run the same operations.
+pub trait Records {
+    /// What names and seals here.
+    fn vault(&self) -> &Vault;
+
+    /// Carries an operation out: reads, decides, commits, then answers.
+    ///
+    /// # Errors
+    /// `Unavailable`: whether it happened is unknown. `Contended`, `Damaged`: it did not.
+    fn run<O>(&self, operation: O) -> impl Future<Output = Result<O::Answer, StoreError>>
+    where
+        O: Operation + Send + 'static,
+        O::Answer: Send + 'static;
+
+    /// Leases at most `limit` mails that are due.
+    ///
+    /// # Errors
+    /// `Unavailable`: leases that were given all the same run out.
+    fn claim_due(&self, limit: usize) -> impl Future<Output = Result<Vec<LeasedMessage>, StoreError>>;
 }

@@ -156,7 +156,9 @@ pub(super) fn claim_ring(database: &Database, fingerprint: &str, origin: &str) -
     let found = {
         let mut ring = transaction.open_table(RING)?;
         let found = ring.get(())?.map(|row| (row.value().0.to_owned(), row.value().1.to_owned()));
-        if let Some(found) = found { found } else {
+        if let Some(found) = found {
+            found
+        } else {
             ring.insert((), (fingerprint, origin))?;
             (fingerprint.to_owned(), origin.to_owned())
         }

@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     domain::{LeasedMessage, Moment},
     store::{
-        StoreError, Vault,
+        Records, StoreError, Vault,
         operations::{Claiming, Operation},
     },
 };
@@ -57,38 +57,12 @@ impl Writer {
         Ok(Self { jobs, vault })
     }
 
-    /// What names and seals here.
-    pub fn vault(&self) -> &Vault {
-        &self.vault
-    }
-
-    /// Reads, decides, commits, and answers once that is durable.
+    /// Whether the file can be read.
     ///
     /// # Errors
-    /// `Unavailable` when the file could not be read or written: whether it happened is unknown.
-    pub async fn run<O>(&self, operation: O) -> Result<O::Answer, StoreError>
-    where
-        O: Operation + Send + 'static,
-        O::Answer: Send + 'static,
-    {
-        let vault = self.vault.clone();
-        self.submit(move |tables, batch| run_one(&vault, &operation, tables, batch)).await?
-    }
-
-    /// Leases at most `limit` mails that are due, the longest waiting first.
-    ///
-    /// # Errors
-    /// As [`Writer::run`].
-    pub async fn claim_due(&self, limit: usize) -> Result<Vec<LeasedMessage>, StoreError> {
-        let vault = self.vault.clone();
-        let claim = move |tables: &mut Tables<'_>, batch: &mut Batch| {
-            let mut leased = Vec::new();
-            for key in tables.due(batch.now, limit)? {
-                leased.extend(run_one(&vault, &Claiming { key }, tables, batch)?.ok().flatten());
-            }
-            Ok(leased)
-        };
-        self.submit(claim).await
+    /// `Unavailable`, with why it cannot.
+    pub async fn check_file(&self) -> Result<(), StoreError> {
+        self.submit(|_, _| Ok(())).await
     }
 
     async fn submit<A: Send + 'static>(
@@ -106,6 +80,35 @@ impl Writer {
         let gone = || StoreError::Unavailable("the embedded store could not write".to_owned());
         self.jobs.send(job).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Records for Writer {
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Reads, decides, commits, and answers once that is durable.
+    async fn run<O>(&self, operation: O) -> Result<O::Answer, StoreError>
+    where
+        O: Operation + Send + 'static,
+        O::Answer: Send + 'static,
+    {
+        let vault = self.vault.clone();
+        self.submit(move |tables, batch| run_one(&vault, &operation, tables, batch)).await?
+    }
+
+    /// The longest waiting first.
+    async fn claim_due(&self, limit: usize) -> Result<Vec<LeasedMessage>, StoreError> {
+        let vault = self.vault.clone();
+        let claim = move |tables: &mut Tables<'_>, batch: &mut Batch| {
+            let mut leased = Vec::new();
+            for key in tables.due(batch.now, limit)? {
+                leased.extend(run_one(&vault, &Claiming { key }, tables, batch)?.ok().flatten());
+            }
+            Ok(leased)
+        };
+        self.submit(claim).await
     }
 }
 

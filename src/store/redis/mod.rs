@@ -13,7 +13,7 @@ pub use link::{Link, RedisSettings, SettingsError};
 
 use self::commit::Committed;
 use super::{
-    StoreError, Vault,
+    Records, SHARDS, StoreError, Vault,
     keys::{self, RedisKeys},
     operations::{Claiming, Operation, Reads, Snapshot},
 };
@@ -22,7 +22,7 @@ use crate::domain::{LeasedMessage, MessageKey};
 /// How often an operation is decided anew when others commit first, or the clock was off.
 const MOST_TRIES: usize = 16;
 
-/// Runs operations on one Redis.
+/// Records in one Redis.
 pub struct Redis {
     link: Rc<Link>,
     vault: Vault,
@@ -34,23 +34,32 @@ impl Redis {
         Self { link, vault }
     }
 
-    /// What names and seals here.
-    pub fn vault(&self) -> &Vault {
+    async fn read(&self, reads: Reads, keys: &RedisKeys) -> Result<Snapshot, StoreError> {
+        match reads {
+            Reads::NothingAtFirst => Ok(Snapshot::default()),
+            Reads::Record => Ok(Snapshot { record: self.link.get(&keys.record).await?, token: None }),
+            Reads::RecordAndToken => self.link.get_both(&keys.record, &keys.token).await,
+        }
+    }
+
+    async fn due(&self, limit: usize) -> Result<Vec<MessageKey>, StoreError> {
+        let now = self.link.now();
+        let first_shard = fastrand::usize(..SHARDS); // so that no shard is always last
+        let queues: Vec<_> = (0..SHARDS).map(|shard| keys::queue((first_shard + shard) % SHARDS)).collect();
+        let members = self.link.due_members(&queues, now, limit).await?;
+        Ok(members.iter().filter_map(|member| keys::message_at(member)).take(limit).collect())
+    }
+}
+
+impl Records for Redis {
+    fn vault(&self) -> &Vault {
         &self.vault
     }
 
     /// Reads, decides, commits; decides anew when the record has changed in between.
-    ///
-    /// # Errors
-    /// `Unavailable` when Redis did not answer: whether the commit happened is unknown. `Contended` when others came first
-    /// sixteen times.
-    pub async fn run<O: Operation>(&self, operation: &O) -> Result<O::Answer, StoreError> {
+    async fn run<O: Operation + Send + 'static>(&self, operation: O) -> Result<O::Answer, StoreError> {
         let keys = RedisKeys::of(&operation.place());
-        let mut read = match operation.reads() {
-            Reads::NothingAtFirst => Snapshot::default(),
-            Reads::Record => Snapshot { record: self.link.get(&keys.record).await?, token: None },
-            Reads::RecordAndToken => self.link.get_both(&keys.record, &keys.token).await?,
-        };
+        let mut read = self.read(operation.reads(), &keys).await?;
         for _ in 0..MOST_TRIES {
             let now = self.link.now();
             let decision = operation.decide(&self.vault, &read, now)?;
@@ -65,22 +74,10 @@ impl Redis {
         Err(StoreError::Contended)
     }
 
-    /// Leases at most `limit` mails that are due, of all shards in turn.
-    ///
-    /// # Errors
-    /// `Unavailable` when the queues could not be read. A mail whose claim fails stays in its queue.
-    pub async fn claim_due(&self, limit: usize) -> Result<Vec<LeasedMessage>, StoreError> {
+    /// Of all shards in turn. A mail whose claim fails stays in its queue.
+    async fn claim_due(&self, limit: usize) -> Result<Vec<LeasedMessage>, StoreError> {
         let due = self.due(limit).await?;
-        let operations: Vec<_> = due.into_iter().map(|key| Claiming { key }).collect();
-        let claims = join_all(operations.iter().map(|claiming| self.run(claiming))).await;
+        let claims = join_all(due.into_iter().map(|key| self.run(Claiming { key }))).await;
         Ok(claims.into_iter().filter_map(Result::unwrap_or_default).collect())
-    }
-
-    async fn due(&self, limit: usize) -> Result<Vec<MessageKey>, StoreError> {
-        let now = self.link.now();
-        let first_shard = fastrand::usize(..super::SHARDS); // so that no shard is always last
-        let queues: Vec<_> = (0..super::SHARDS).map(|shard| keys::queue((first_shard + shard) % super::SHARDS)).collect();
-        let members = self.link.due_members(&queues, now, limit).await?;
-        Ok(members.iter().filter_map(|member| keys::message_at(member)).take(limit).collect())
     }
 }

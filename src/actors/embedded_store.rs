@@ -1,0 +1,61 @@
+//! `EmbeddedStore`: records in a redb file. All cells' stores share the one thread that writes it; a restart of one loses nothing.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+
+use super::store_requests::{self as requests, answer_from_records};
+use crate::{
+    messages::{
+        AskStoreReadiness, ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, NotReady, OpenVerification,
+        Probe, SettleMessage,
+    },
+    store::embedded::Writer,
+};
+
+/// See the module.
+pub struct EmbeddedStore {
+    records: Rc<Writer>,
+}
+
+impl EmbeddedStore {
+    /// A store that sends what it is asked to this writer.
+    pub fn new(writer: Writer) -> Self {
+        Self { records: Rc::new(writer) }
+    }
+}
+
+impl Actor for EmbeddedStore {
+    type Context = Context<Self>;
+}
+
+impl Supervised for EmbeddedStore {
+    fn restarting(&mut self, _: &mut Self::Context) {} // it has no state of its own
+}
+
+answer_from_records! { EmbeddedStore:
+    OpenVerification => requests::open,
+    LookUpVerification => requests::look_up,
+    DecideCheck => requests::check,
+    EndVerification => requests::end,
+    ClaimMessages => requests::claim,
+    SettleMessage => requests::settle,
+}
+
+impl Handler<AskStoreReadiness> for EmbeddedStore {
+    type Result = ResponseFuture<Result<Option<NotReady>, Failure>>;
+
+    fn handle(&mut self, _: AskStoreReadiness, _: &mut Self::Context) -> Self::Result {
+        let records = self.records.clone();
+        Box::pin(async move {
+            let failed = records.check_file().await.err();
+            Ok(failed.map(|error| NotReady { part: "store", reason: error.to_string() }))
+        })
+    }
+}
+
+impl Handler<Probe> for EmbeddedStore {
+    type Result = ();
+
+    fn handle(&mut self, _: Probe, _: &mut Self::Context) {}
+}

@@ -1,0 +1,212 @@
+//! `Gateway`: validates what is asked, asks the store, hands mails over. It owns no I/O; a restart loses nothing.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::asks::{MailAsks, StoreAsks, failure};
+use crate::{
+    domain::{
+        Application, ApplicationName, Approval, EmailAddress, IdentityNumber, Locale, Purpose, Refusal, Token, VerificationId,
+        VerificationView,
+    },
+    messages::{
+        AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, CheckNumber, DecideCheck,
+        EndVerification, Failure, LookUpVerification, MailQueued, NotReady, OpenVerification, Probe, ReadVerification,
+        StartVerification, Unauthorized,
+    },
+};
+
+/// How long the store may take: less than HTTP waits, so that its answer is still heard.
+const STORE_DEADLINE: Duration = Duration::from_millis(1700);
+const READINESS_DEADLINE: Duration = Duration::from_secs(1);
+/// The shortest life of a number, in seconds.
+const SHORTEST_TTL_SECONDS: u32 = 60;
+
+/// See the module.
+pub struct Gateway {
+    front: Rc<Front>,
+}
+
+/// What each ask in hand holds on to.
+struct Front {
+    applications: Arc<Vec<Application>>,
+    store: StoreAsks,
+    mail: MailAsks,
+}
+
+impl Gateway {
+    /// A gateway for these applications, to this store and this mailer.
+    pub fn new(applications: Arc<Vec<Application>>, store: StoreAsks, mail: MailAsks) -> Self {
+        Self { front: Rc::new(Front { applications, store, mail }) }
+    }
+}
+
+impl Actor for Gateway {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Gateway {
+    fn restarting(&mut self, _: &mut Self::Context) {} // what it holds is never changed
+}
+
+impl Handler<Authenticate> for Gateway {
+    type Result = Result<ApplicationName, Unauthorized>;
+
+    fn handle(&mut self, ask: Authenticate, _: &mut Self::Context) -> Self::Result {
+        self.front.authenticate(&ask.api_key).ok_or(Unauthorized)
+    }
+}
+
+impl Handler<StartVerification> for Gateway {
+    type Result = ResponseFuture<Result<VerificationView, Failure>>;
+
+    fn handle(&mut self, ask: StartVerification, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.start(ask).await })
+    }
+}
+
+impl Handler<ReadVerification> for Gateway {
+    type Result = ResponseFuture<Result<VerificationView, Failure>>;
+
+    fn handle(&mut self, ask: ReadVerification, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.read(ask).await })
+    }
+}
+
+impl Handler<CheckNumber> for Gateway {
+    type Result = ResponseFuture<Result<Approval, Failure>>;
+
+    fn handle(&mut self, ask: CheckNumber, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.check(ask).await })
+    }
+}
+
+impl Handler<CancelVerification> for Gateway {
+    type Result = ResponseFuture<Result<(), Failure>>;
+
+    fn handle(&mut self, ask: CancelVerification, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.cancel(ask).await })
+    }
+}
+
+impl Handler<AskReadiness> for Gateway {
+    type Result = ResponseFuture<Result<Vec<NotReady>, Failure>>;
+
+    fn handle(&mut self, _: AskReadiness, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { Ok(front.not_ready().await) })
+    }
+}
+
+impl Handler<Probe> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, _: Probe, _: &mut Self::Context) {}
+}
+
+impl Front {
+    /// Looks at every key, whichever fits, so that the time tells nothing.
+    fn authenticate(&self, api_key: &str) -> Option<ApplicationName> {
+        let presented = Sha256::digest(api_key.as_bytes());
+        let keys =
+            self.applications.iter().flat_map(|application| application.key_hashes.iter().map(move |key| (key, application)));
+        keys.fold(None, |found, (key, application)| if bool::from(key.ct_eq(&presented)) { Some(application) } else { found })
+            .map(|application| application.name.clone())
+    }
+
+    async fn start(&self, ask: StartVerification) -> Result<VerificationView, Failure> {
+        let mut opening = self.opening(ask)?;
+        let room = self.mail.queued.reserve();
+        opening.with_lease = room.is_some();
+        let opened = self.store.open.ask(opening, STORE_DEADLINE).await.map_err(failure)?;
+        if let (Some(room), Some(message)) = (room, opened.message) {
+            room.tell(MailQueued { message });
+        }
+        Ok(opened.verification)
+    }
+
+    async fn read(&self, ask: ReadVerification) -> Result<VerificationView, Failure> {
+        let id = VerificationId::parse(&ask.id).ok_or(Refusal::NotFound)?;
+        let looking = LookUpVerification { application: ask.application, id };
+        self.store.look_up.ask(looking, STORE_DEADLINE).await.map_err(failure)
+    }
+
+    async fn check(&self, ask: CheckNumber) -> Result<Approval, Failure> {
+        let id = VerificationId::parse(&ask.id).ok_or(Refusal::NotFound)?;
+        let number = IdentityNumber::parse(&ask.number).map_err(|error| invalid("number", &error))?;
+        let check = DecideCheck { application: ask.application, id, number, operation: ask.operation };
+        self.store.check.ask(check, STORE_DEADLINE).await.map_err(failure)
+    }
+
+    async fn cancel(&self, ask: CancelVerification) -> Result<(), Failure> {
+        let id = VerificationId::parse(&ask.id).ok_or(Refusal::NotFound)?;
+        let end = EndVerification { application: ask.application, id };
+        self.store.end.ask(end, STORE_DEADLINE).await.map_err(failure)
+    }
+
+    async fn not_ready(&self) -> Vec<NotReady> {
+        let no_answer = |part| NotReady { part, reason: "does not answer".to_owned() };
+        let store = self.store.readiness.ask(AskStoreReadiness, READINESS_DEADLINE);
+        let mail = self.mail.readiness.ask(AskMailReadiness, READINESS_DEADLINE);
+        let (store, mail) = tokio::join!(store, mail);
+        let store = store.unwrap_or_else(|_| Some(no_answer("store")));
+        let mail = mail.unwrap_or_else(|_| Some(no_answer("mail")));
+        store.into_iter().chain(mail).collect()
+    }
+
+    fn opening(&self, ask: StartVerification) -> Result<OpenVerification, Refusal> {
+        let application = self.application(&ask.application)?;
+        let address = EmailAddress::parse(&ask.email).map_err(|error| invalid("email", &error))?;
+        let purpose = ask.purpose.map_or_else(|| Ok(Purpose::default()), |text| Purpose::parse(&text));
+        let purpose = purpose.map_err(|error| invalid("purpose", &error))?;
+        let locale = ask.locale.map_or(Ok(application.locale), |text| Locale::parse(&text));
+        Ok(OpenVerification {
+            token: ask.token.map(fitting).transpose()?,
+            ttl_seconds: ttl_seconds(ask.ttl_seconds, &purpose, application)?,
+            locale: locale.map_err(|error| invalid("locale", &error))?,
+            context_ip: ask.context_ip.map(|text| ip(&text)).transpose()?,
+            digits: application.limits.digits,
+            wrong_checks: application.limits.wrong_checks,
+            mail_domain: application.from.ascii_domain(),
+            application: ask.application,
+            operation: ask.operation,
+            with_lease: false,
+            address,
+            purpose,
+        })
+    }
+
+    fn application(&self, name: &ApplicationName) -> Result<&Application, Refusal> {
+        let found = self.applications.iter().find(|application| application.name == *name);
+        found.ok_or_else(|| invalid("application", &"must be one that is declared"))
+    }
+}
+
+fn ttl_seconds(asked: Option<u64>, purpose: &Purpose, application: &Application) -> Result<u32, Refusal> {
+    let longest = purpose.longest_ttl_seconds();
+    let Some(asked) = asked else { return Ok(application.limits.ttl_seconds.min(longest)) };
+    let allowed = u32::try_from(asked).ok().filter(|seconds| (SHORTEST_TTL_SECONDS..=longest).contains(seconds));
+    let mend = format!("must be {SHORTEST_TTL_SECONDS} to {longest} for {}", purpose.as_str());
+    allowed.ok_or_else(|| invalid("ttl_seconds", &mend))
+}
+
+fn fitting(token: Token) -> Result<Token, Refusal> {
+    let mend = format!("must have at most {} bytes", Token::LONGEST);
+    if token.as_str().len() <= Token::LONGEST { Ok(token) } else { Err(invalid("token", &mend)) }
+}
+
+fn ip(text: &str) -> Result<String, Refusal> {
+    let parsed = text.parse::<std::net::IpAddr>();
+    parsed.map(|ip| ip.to_canonical().to_string()).map_err(|_| invalid("context.ip", &"must be an IPv4 or IPv6 address"))
+}
+
+fn invalid(field: &'static str, mend: &impl ToString) -> Refusal {
+    Refusal::FieldInvalid { field, mend: mend.to_string() }
+}

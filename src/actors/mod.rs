@@ -1,0 +1,12 @@
+//! The actors. Each file reads in one order: limits, private messages, state, constructor, lifecycle, handlers, the rest.
+
+mod asks;
+mod embedded_store;
+mod gateway;
+mod redis_store;
+mod store_requests;
+
+pub use asks::{MailAsks, StoreAsks};
+pub use embedded_store::EmbeddedStore;
+pub use gateway::Gateway;
+pub use redis_store::RedisStore;

@@ -1,0 +1,75 @@
+//! `RedisStore`: records in Redis, over one connection of its cell. A restart loses nothing but the connection.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+
+use super::store_requests::{self as requests, answer_from_records};
+use crate::{
+    clock::Clock,
+    messages::{
+        AskStoreReadiness, ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, NotReady, OpenVerification,
+        Probe, SettleMessage,
+    },
+    store::{
+        KeyRing, Vault,
+        redis::{Link, Redis, RedisSettings},
+    },
+};
+
+/// See the module.
+pub struct RedisStore {
+    settings: RedisSettings,
+    ring: KeyRing,
+    clock: Clock,
+    /// Made anew by each life.
+    link: Rc<Link>,
+    records: Rc<Redis>,
+}
+
+impl RedisStore {
+    /// A store that connects as soon as it is started.
+    pub fn new(settings: RedisSettings, ring: KeyRing, clock: Clock) -> Self {
+        let link = Rc::new(Link::new(settings.clone(), ring.fingerprint(), clock.clone()));
+        let records = Rc::new(Redis::new(link.clone(), Vault::new(ring.clone())));
+        Self { settings, ring, clock, link, records }
+    }
+}
+
+impl Actor for RedisStore {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let link = self.link.clone();
+        ctx.spawn(async move { link.keep_connected().await }.into_actor(self));
+    }
+}
+
+impl Supervised for RedisStore {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        *self = Self::new(self.settings.clone(), self.ring.clone(), self.clock.clone());
+    }
+}
+
+answer_from_records! { RedisStore:
+    OpenVerification => requests::open,
+    LookUpVerification => requests::look_up,
+    DecideCheck => requests::check,
+    EndVerification => requests::end,
+    ClaimMessages => requests::claim,
+    SettleMessage => requests::settle,
+}
+
+impl Handler<AskStoreReadiness> for RedisStore {
+    type Result = Result<Option<NotReady>, Failure>;
+
+    fn handle(&mut self, _: AskStoreReadiness, _: &mut Self::Context) -> Self::Result {
+        Ok(self.link.why_down().map(|reason| NotReady { part: "store", reason }))
+    }
+}
+
+impl Handler<Probe> for RedisStore {
+    type Result = ();
+
+    fn handle(&mut self, _: Probe, _: &mut Self::Context) {}
+}
