@@ -1,1 +1,4 @@
+//! One file a promise; `kit` is what they share.
 
+mod conformance;
+mod kit;

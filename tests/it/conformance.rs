@@ -1,0 +1,281 @@
+//! Both stores answer the same messages in the same way. Time is moved, never waited for.
+
+use std::time::Duration;
+
+use fiador::{
+    domain::{DeliveryStatus, EmailAddress, MessageOutcome, Refusal, Status, Token},
+    messages::{Failure, OpenVerification},
+};
+
+use crate::kit::stores::{TestStore, new_operation};
+
+/// Runs each of these against either store.
+macro_rules! on_both_stores {
+    ($($name:ident,)+) => {
+        mod embedded {$(
+            #[actix::test]
+            async fn $name() { super::$name(crate::kit::stores::TestStore::embedded().await).await }
+        )+}
+        mod redis {$(
+            #[actix::test]
+            async fn $name() { super::$name(crate::kit::stores::TestStore::redis().await).await }
+        )+}
+    };
+}
+
+on_both_stores! {
+    a_number_releases_its_token_only_once,
+    a_token_comes_back_byte_for_byte,
+    a_verification_without_a_token_is_approved_without_one,
+    five_wrong_checks_exhaust_a_verification_and_the_right_number_no_longer_helps,
+    an_address_has_ten_wrong_checks_over_all_its_verifications_and_one_back_each_half_hour,
+    a_repeated_start_finds_its_own_verification,
+    a_repeated_start_with_another_body_is_refused_and_charges_nothing,
+    a_repeated_check_gets_the_same_answer_for_a_minute_and_is_charged_once,
+    no_number_works_after_its_expiry,
+    a_canceled_number_does_not_work,
+    a_minute_after_the_end_only_the_tombstone_is_left_and_after_an_hour_nothing,
+    another_applications_id_leads_nowhere,
+    a_mail_is_leased_settled_and_shown_in_delivery,
+    a_deferred_mail_is_claimed_again_when_it_is_due,
+    a_lapsed_lease_is_claimed_again_and_its_late_settlement_changes_nothing,
+    a_mail_whose_verification_ended_is_never_claimed,
+    a_refused_mail_fails_and_spends_nothing,
+    a_second_start_waits_for_its_pause,
+}
+
+fn other_than(number: &str) -> String {
+    let last = if number.ends_with('1') { '2' } else { '1' };
+    format!("{}{last}", &number[..number.len() - 1])
+}
+
+fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
+    Err(Failure::Refused(refusal))
+}
+
+async fn a_number_releases_its_token_only_once(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+
+    let approval = store.check(&verification.id, mail.number.as_str()).await.unwrap();
+
+    assert_eq!(approval.token, Some(Token::Text("tok-1".to_owned())));
+    assert_eq!(approval.email, EmailAddress::parse("ada@example.org").unwrap());
+    assert_eq!(store.check(&verification.id, mail.number.as_str()).await, refused(Refusal::AlreadyApproved));
+    assert_eq!(store.look_up(&verification.id).await.unwrap().status, Status::Approved);
+}
+
+async fn a_token_comes_back_byte_for_byte(store: TestStore) {
+    for (address, token) in [("a@example.org", r#"{ "b":1, "a" :[1.0,"ñ\u00f1"]}"#), ("b@example.org", " \u{0} ")] {
+        let token = Token::Json(token.to_owned());
+        let opened = store.open(OpenVerification { token: Some(token.clone()), ..TestStore::opening(address) }).await.unwrap();
+        let number = opened.message.unwrap().number;
+
+        assert_eq!(store.check(&opened.verification.id, number.as_str()).await.unwrap().token, Some(token));
+    }
+}
+
+async fn a_verification_without_a_token_is_approved_without_one(store: TestStore) {
+    let opened = store.open(OpenVerification { token: None, ..TestStore::opening("ada@example.org") }).await.unwrap();
+    let number = opened.message.unwrap().number;
+
+    assert_eq!(store.check(&opened.verification.id, number.as_str()).await.unwrap().token, None);
+}
+
+async fn five_wrong_checks_exhaust_a_verification_and_the_right_number_no_longer_helps(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    let wrong = other_than(mail.number.as_str());
+    for attempts_remaining in (0..5).rev() {
+        let answer = store.check(&verification.id, &wrong).await;
+        assert_eq!(answer, refused(Refusal::NumberIncorrect { attempts_remaining }));
+    }
+
+    assert_eq!(store.check(&verification.id, mail.number.as_str()).await, refused(Refusal::Exhausted));
+}
+
+async fn an_address_has_ten_wrong_checks_over_all_its_verifications_and_one_back_each_half_hour(store: TestStore) {
+    for _ in 0..2 {
+        let (verification, mail) = store.start("ada@example.org").await;
+        for _ in 0..5 {
+            store.check(&verification.id, &other_than(mail.number.as_str())).await.unwrap_err();
+        }
+        store.hand.advance(Duration::from_secs(120));
+    }
+    let (verification, mail) = store.start("ada@example.org").await;
+    assert_eq!(verification.attempts_remaining, 0);
+    let spent = store.check(&verification.id, mail.number.as_str()).await.unwrap_err();
+    assert!(matches!(spent, Failure::Refused(Refusal::BudgetSpent { .. })), "{spent:?}");
+
+    store.hand.advance(Duration::from_secs(1800));
+    let (verification, mail) = store.start("ada@example.org").await;
+    let wrong = store.check(&verification.id, &other_than(mail.number.as_str())).await;
+    assert_eq!(wrong, refused(Refusal::NumberIncorrect { attempts_remaining: 0 }));
+}
+
+async fn a_repeated_start_finds_its_own_verification(store: TestStore) {
+    let opening = TestStore::opening("ada@example.org");
+    let first = store.open(opening.clone()).await.unwrap();
+    let again = store.open(opening.clone()).await.unwrap();
+
+    assert_eq!(again.verification.id, first.verification.id);
+    assert_eq!(again.verification.expires_at, first.verification.expires_at);
+    assert_eq!(again.message, None);
+    let elsewhere =
+        store.open(OpenVerification { address: EmailAddress::parse("eve@example.org").unwrap(), ..opening }).await.unwrap();
+    assert_ne!(elsewhere.verification.id, first.verification.id);
+}
+
+async fn a_repeated_start_with_another_body_is_refused_and_charges_nothing(store: TestStore) {
+    let opening = TestStore::opening("ada@example.org");
+    let first = store.open(opening.clone()).await.unwrap();
+
+    for other in [
+        OpenVerification { token: None, ..opening.clone() },
+        OpenVerification { token: Some(Token::Json("\"tok-1\"".to_owned())), ..opening.clone() },
+        OpenVerification { ttl_seconds: 300, ..opening.clone() },
+        OpenVerification { context_ip: Some("203.0.113.9".to_owned()), ..opening.clone() },
+    ] {
+        assert_eq!(store.open(other).await, refused(Refusal::IdempotencyMismatch));
+    }
+    assert_eq!(store.open(opening).await.unwrap().verification.id, first.verification.id);
+}
+
+async fn a_repeated_check_gets_the_same_answer_for_a_minute_and_is_charged_once(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    let (right, wrong) = (mail.number.as_str(), other_than(mail.number.as_str()));
+    let (one, two) = (new_operation(), new_operation());
+    for _ in 0..3 {
+        let answer = store.check_as(one, &verification.id, &wrong).await;
+        assert_eq!(answer, refused(Refusal::NumberIncorrect { attempts_remaining: 4 }));
+    }
+    assert_eq!(store.check_as(one, &verification.id, right).await, refused(Refusal::IdempotencyMismatch));
+
+    let approval = store.check_as(two, &verification.id, right).await.unwrap();
+    store.hand.advance(Duration::from_secs(59));
+    assert_eq!(store.check_as(two, &verification.id, right).await.unwrap(), approval);
+    assert_eq!(store.check_as(new_operation(), &verification.id, right).await, refused(Refusal::AlreadyApproved));
+    assert_eq!(store.check_as(two, &verification.id, &wrong).await, refused(Refusal::IdempotencyMismatch));
+    store.hand.advance(Duration::from_secs(1));
+    assert_eq!(store.check_as(two, &verification.id, right).await, refused(Refusal::AlreadyApproved));
+}
+
+async fn no_number_works_after_its_expiry(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.hand.advance(Duration::from_secs(600));
+
+    assert_eq!(store.check(&verification.id, mail.number.as_str()).await, refused(Refusal::Expired));
+    assert_eq!(store.look_up(&verification.id).await.unwrap().status, Status::Expired);
+}
+
+async fn a_canceled_number_does_not_work(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.end(&verification.id).await.unwrap();
+
+    assert_eq!(store.check(&verification.id, mail.number.as_str()).await, refused(Refusal::Canceled));
+    store.end(&verification.id).await.unwrap();
+    assert_eq!(store.look_up(&verification.id).await.unwrap().status, Status::Canceled);
+}
+
+async fn a_minute_after_the_end_only_the_tombstone_is_left_and_after_an_hour_nothing(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.check(&verification.id, mail.number.as_str()).await.unwrap();
+
+    store.hand.advance(Duration::from_secs(60));
+    let tombstone = store.look_up(&verification.id).await.unwrap();
+    assert_eq!((tombstone.status, tombstone.email, tombstone.delivery), (Status::Approved, None, None));
+    assert!(tombstone.approved_at.is_some());
+    store.hand.advance(Duration::from_secs(3540));
+    assert_eq!(store.look_up(&verification.id).await, refused(Refusal::NotFound));
+}
+
+async fn another_applications_id_leads_nowhere(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    let bank = fiador::domain::ApplicationName::parse("bank").unwrap();
+    let deadline = Duration::from_secs(5);
+
+    let looking = fiador::messages::LookUpVerification { application: bank.clone(), id: verification.id.clone() };
+    assert!(store.asks.look_up.ask(looking, deadline).await.is_err());
+    let end = fiador::messages::EndVerification { application: bank.clone(), id: verification.id.clone() };
+    assert!(store.asks.end.ask(end, deadline).await.is_err());
+    for _ in 0..6 {
+        let (application, id, number) = (bank.clone(), verification.id.clone(), mail.number.clone());
+        let check = fiador::messages::DecideCheck { application, id, number, operation: new_operation() };
+        let answer = store.asks.check.ask(check, deadline).await;
+        assert_eq!(answer, Err(fiador::supervision::AskError::Refused(Failure::Refused(Refusal::NotFound))));
+    }
+    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+}
+
+async fn delivery(store: &TestStore, verification: &fiador::domain::VerificationView) -> fiador::domain::Delivery {
+    store.look_up(&verification.id).await.unwrap().delivery.unwrap()
+}
+
+async fn a_mail_is_leased_settled_and_shown_in_delivery(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    assert_eq!(verification.delivery.as_ref().unwrap().status, DeliveryStatus::Queued);
+    assert_eq!(delivery(&store, &verification).await.status, DeliveryStatus::Sending);
+    assert!(store.claim(8).await.is_empty());
+
+    store.settle(&mail, MessageOutcome::Sent("250 queued".to_owned())).await;
+    let sent = delivery(&store, &verification).await;
+    assert_eq!((sent.status, sent.attempts, sent.last_reply.as_deref()), (DeliveryStatus::Sent, 1, Some("250 queued")));
+    assert_eq!(sent.message_id, mail.message_id);
+    store.hand.advance(Duration::from_secs(300));
+    assert!(store.claim(8).await.is_empty());
+}
+
+async fn a_deferred_mail_is_claimed_again_when_it_is_due(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    let reply = "451 greylisted".to_owned();
+    store.settle(&mail, MessageOutcome::Deferred { reply, maybe_accepted: false }).await;
+
+    let deferred = delivery(&store, &verification).await;
+    assert_eq!((deferred.status, deferred.attempts), (DeliveryStatus::Deferred, 1));
+    assert!(deferred.next_attempt_at.is_some());
+    store.hand.advance(Duration::from_secs(2));
+    let again = store.claim(8).await;
+    assert_eq!((again.len(), &again[0].number, &again[0].message_id), (1, &mail.number, &mail.message_id));
+    assert!(again[0].fence > mail.fence);
+}
+
+async fn a_lapsed_lease_is_claimed_again_and_its_late_settlement_changes_nothing(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.hand.advance(Duration::from_secs(61));
+    let again = store.claim(8).await;
+    assert_eq!(again.len(), 1);
+
+    store.settle(&mail, MessageOutcome::Refused("550 no".to_owned())).await;
+    assert_eq!(delivery(&store, &verification).await.status, DeliveryStatus::Sending);
+    store.settle(&again[0], MessageOutcome::Sent("250 ok".to_owned())).await;
+    assert_eq!(delivery(&store, &verification).await.attempts, 2);
+}
+
+async fn a_mail_whose_verification_ended_is_never_claimed(store: TestStore) {
+    let opening = OpenVerification { with_lease: false, ..TestStore::opening("ada@example.org") };
+    let opened = store.open(opening).await.unwrap();
+    assert!(opened.message.is_none());
+    store.end(&opened.verification.id).await.unwrap();
+
+    assert!(store.claim(8).await.is_empty());
+    assert_eq!(delivery(&store, &opened.verification).await.status, DeliveryStatus::Dropped);
+    store.open(TestStore::opening("ada@example.org")).await.unwrap(); // what was not sent was given back, pause included
+}
+
+async fn a_refused_mail_fails_and_spends_nothing(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.settle(&mail, MessageOutcome::Refused("550 no such user".to_owned())).await;
+
+    assert_eq!(delivery(&store, &verification).await.status, DeliveryStatus::Failed);
+    store.start("ada@example.org").await;
+}
+
+async fn a_second_start_waits_for_its_pause(store: TestStore) {
+    let spent =
+        |retry_after_seconds| refused(Refusal::BudgetSpent { budget: fiador::domain::Budget::AddressSends, retry_after_seconds });
+    store.start("ada@example.org").await;
+    store.hand.advance(Duration::from_secs(9));
+    assert_eq!(store.open(TestStore::opening("ADA@Example.org")).await, spent(21));
+    store.hand.advance(Duration::from_secs(21));
+    store.start("ADA@Example.org").await;
+    assert_eq!(store.open(TestStore::opening("ada@example.org")).await, spent(60));
+    store.start("bob@example.org").await;
+}

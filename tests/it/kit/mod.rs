@@ -1,0 +1,4 @@
+//! What tests share.
+
+pub mod redis;
+pub mod stores;

@@ -1,0 +1,106 @@
+//! A real redis-server of the test's own, on a free port, ended by id when the test is over.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
+
+use redis::{Client, Commands, Connection};
+use tempfile::TempDir;
+
+pub struct TestRedis {
+    port: u16,
+    server: Child,
+    directory: TempDir,
+    arguments: Vec<String>,
+}
+
+impl TestRedis {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more command line arguments, such as `--maxmemory-policy`.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let port = free_port();
+        let server = spawn(port, &directory, &arguments);
+        Self { port, server, directory, arguments }
+    }
+
+    /// One node of a cluster that has all slots: it refuses what crosses slots, and scripts that touch undeclared keys.
+    pub fn start_cluster_of_one() -> Self {
+        let server = Self::start_with(&["--cluster-enabled", "yes"]);
+        let mut connection = server.connection();
+        redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383).exec(&mut connection).unwrap();
+        while !server.cluster_state(&mut connection).contains("cluster_state:ok") {}
+        server
+    }
+
+    fn cluster_state(&self, connection: &mut Connection) -> String {
+        redis::cmd("CLUSTER").arg("INFO").query(connection).unwrap()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn connection(&self) -> Connection {
+        Client::open(self.url()).unwrap().get_connection().unwrap()
+    }
+
+    /// All keys, as they are named.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        self.connection().keys("*").unwrap()
+    }
+
+    /// Ends the server as a crash would.
+    pub fn kill(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    /// Starts it again on the same port and directory.
+    pub fn start_again(&mut self) {
+        self.server = spawn(self.port, &self.directory, &self.arguments);
+    }
+}
+
+impl Drop for TestRedis {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    // a cluster node also takes the port 10,000 above
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 50_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Returns once the server accepts connections.
+fn spawn(port: u16, directory: &TempDir, arguments: &[String]) -> Child {
+    let mut command = Command::new("redis-server");
+    command
+        .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string(), "--dir"])
+        .arg(directory.path())
+        .args(arguments);
+    let mut server = command.stdout(Stdio::piped()).spawn().expect("redis-server is installed");
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let is_ready = |line: &String| line.contains("Ready to accept connections");
+    let ready = lines.by_ref().map_while(Result::ok).find(is_ready);
+    assert!(ready.is_some(), "redis-server ended before it was ready");
+    std::thread::spawn(move || lines.for_each(drop)); // its pipe must not fill up
+    server
+}

@@ -1,0 +1,163 @@
+//! Both stores behind the same asks, with a clock that is moved by hand.
+
+use std::{path::Path, time::Duration};
+
+use fiador::{
+    actors::{EmbeddedStore, RedisStore, StoreAsks},
+    clock::{Clock, Hand},
+    domain::{
+        ApplicationName, Approval, EmailAddress, IdentityNumber, LeasedMessage, Locale, MessageOutcome, OperationId, Purpose,
+        Token, VerificationId, VerificationView,
+    },
+    messages::{
+        ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, OpenVerification, Opened, SettleMessage,
+    },
+    store::{
+        self, KeyRing, Vault,
+        embedded::{self, Writer},
+        redis::{self, RedisSettings},
+    },
+    supervision::{self, AskError, Policy},
+};
+use tempfile::TempDir;
+
+use super::redis::TestRedis;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+pub struct TestStore {
+    pub asks: StoreAsks,
+    pub hand: Hand,
+    pub keep: Keep,
+}
+
+/// What has to live as long as the store.
+pub enum Keep {
+    Directory(TempDir),
+    Redis(TestRedis, TempDir),
+    Nothing,
+}
+
+/// Any 32 bytes that no other call returns.
+pub fn new_operation() -> OperationId {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    OperationId(bytes)
+}
+
+impl TestStore {
+    pub async fn embedded() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, hand) = Clock::manual();
+        let asks = embedded_store(directory.path(), clock).await;
+        Self { asks, hand, keep: Keep::Directory(directory) }
+    }
+
+    pub async fn redis() -> Self {
+        let server = TestRedis::start();
+        let directory = tempfile::tempdir().unwrap();
+        let hand = Hand::default();
+        let asks = redis_store(&server.url(), directory.path(), &hand).await;
+        Self { asks, hand, keep: Keep::Redis(server, directory) }
+    }
+
+    pub fn opening(address: &str) -> OpenVerification {
+        OpenVerification {
+            application: ApplicationName::parse("shop").unwrap(),
+            address: EmailAddress::parse(address).unwrap(),
+            token: Some(Token::Text("tok-1".to_owned())),
+            purpose: Purpose::default(),
+            locale: Locale::En,
+            ttl_seconds: 600,
+            digits: 8,
+            wrong_checks: 5,
+            mail_domain: "example.org".to_owned(),
+            context_ip: None,
+            with_lease: true,
+            operation: new_operation(),
+        }
+    }
+
+    pub async fn open(&self, opening: OpenVerification) -> Result<Opened, Failure> {
+        self.asks.open.ask(opening, DEADLINE).await.map_err(failure)
+    }
+
+    /// Opens a verification of this address; it and its leased mail.
+    pub async fn start(&self, address: &str) -> (VerificationView, LeasedMessage) {
+        let opened = self.open(Self::opening(address)).await.unwrap();
+        (opened.verification, *opened.message.unwrap())
+    }
+
+    pub async fn look_up(&self, id: &VerificationId) -> Result<VerificationView, Failure> {
+        let looking = LookUpVerification { application: ApplicationName::parse("shop").unwrap(), id: id.clone() };
+        self.asks.look_up.ask(looking, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn check(&self, id: &VerificationId, number: &str) -> Result<Approval, Failure> {
+        self.check_as(new_operation(), id, number).await
+    }
+
+    pub async fn check_as(&self, operation: OperationId, id: &VerificationId, number: &str) -> Result<Approval, Failure> {
+        let application = ApplicationName::parse("shop").unwrap();
+        let number = IdentityNumber::parse(number).unwrap();
+        let check = DecideCheck { application, id: id.clone(), number, operation };
+        self.asks.check.ask(check, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn end(&self, id: &VerificationId) -> Result<(), Failure> {
+        let end = EndVerification { application: ApplicationName::parse("shop").unwrap(), id: id.clone() };
+        self.asks.end.ask(end, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn claim(&self, limit: usize) -> Vec<LeasedMessage> {
+        self.asks.claim.ask(ClaimMessages { limit }, DEADLINE).await.unwrap()
+    }
+
+    pub async fn settle(&self, message: &LeasedMessage, outcome: MessageOutcome) {
+        let settle = SettleMessage { key: message.key, fence: message.fence, outcome };
+        self.asks.settle.ask(settle, DEADLINE).await.unwrap();
+    }
+}
+
+pub async fn embedded_store(directory: &Path, clock: Clock) -> StoreAsks {
+    let path = directory.join("fiador.redb");
+    let ring = store::open_or_make(directory, |fingerprint, origin| {
+        let claimed = embedded::claim_ring(&path, &fingerprint, &origin);
+        async { claimed }
+    });
+    let writer = Writer::start(&path, Vault::new(ring.await.unwrap()), clock).unwrap();
+    let guarded = supervision::start("store", Policy::default(), 4096, |_| (), |_| EmbeddedStore::new(writer));
+    StoreAsks::of(&guarded)
+}
+
+/// A store on this server, connected, with the key ring of `directory`.
+pub async fn redis_store(url: &str, directory: &Path, hand: &Hand) -> StoreAsks {
+    let settings = RedisSettings::new(url, None).unwrap();
+    let asks = unconnected_redis_store(settings.clone(), redis_ring(&settings, directory).await, hand);
+    until_ready(&asks).await;
+    asks
+}
+
+pub async fn redis_ring(settings: &RedisSettings, directory: &Path) -> KeyRing {
+    store::open_or_make(directory, |fingerprint, origin| redis::claim_ring(settings, fingerprint, origin)).await.unwrap()
+}
+
+pub fn unconnected_redis_store(settings: RedisSettings, ring: KeyRing, hand: &Hand) -> StoreAsks {
+    let clock = Clock::moved_by(hand);
+    let make = |_: &mut actix::Context<RedisStore>| RedisStore::new(settings, ring, clock);
+    StoreAsks::of(&supervision::start("store", Policy::default(), 4096, |_| (), make))
+}
+
+/// Waits for the store's own word that it is up.
+pub async fn until_ready(asks: &StoreAsks) {
+    while asks.readiness.ask(fiador::messages::AskStoreReadiness, DEADLINE).await != Ok(None) {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn failure(error: AskError<Failure>) -> Failure {
+    match error {
+        AskError::Refused(failure) => failure,
+        other => panic!("the store did not answer: {other}"),
+    }
+}
