@@ -1,4 +1,7 @@
 //! Fiador vouches for email addresses: it mails a one-time number and gives the caller's token back exactly once.
 
+pub mod api_key;
+pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod messages;
