@@ -1,7 +1,9 @@
 //! Fiador vouches for email addresses: it mails a one-time number and gives the caller's token back exactly once.
 
 pub mod api_key;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod messages;
+pub mod telemetry;
