@@ -1,1 +1,4 @@
+//! All integration tests in one binary: one module a promise.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod configuration;
