@@ -1,0 +1,74 @@
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use super::Refusal;
+use crate::{
+    config::{Config, Mail, Smtp, SmtpTls, Store},
+    domain::Application,
+};
+
+/// Says what the daemon would do, without doing any of it.
+pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Refusal> {
+    let config = Config::load(file)?;
+    io::stdout().lock().write_all(summary(&config).as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(config: &Config) -> String {
+    [
+        format!("listener:     {}, plain HTTP\n", config.listen),
+        format!("store:        {}\n", store(config)),
+        format!("durability:   {}\n", durability(&config.store)),
+        format!("mail:         {}\n", mail(&config.mail)),
+        format!("applications: {}\n", applications(config)),
+    ]
+    .concat()
+}
+
+fn store(config: &Config) -> String {
+    match &config.store {
+        Store::Embedded => format!("embedded, in {}", config.data_dir.display()),
+        Store::Redis(server) => format!("Redis at {server}"),
+    }
+}
+
+fn durability(store: &Store) -> &'static str {
+    match store {
+        Store::Embedded => "what is acknowledged is on disk",
+        Store::Redis(_) => {
+            "nothing acknowledged is lost with appendfsync always and no failover; everysec can lose the last second, \
+             snapshots alone all since the newest, a failover what was not yet replicated; \
+             the server's persistence is told in the log at start"
+        }
+    }
+}
+
+fn mail(mail: &Mail) -> String {
+    match mail {
+        Mail::Smtp(smtp) => format!("SMTP to {}:{}, {}, {}", smtp.host, smtp.port, manner(smtp.tls), login(smtp)),
+        Mail::DevInbox => "dev inbox; none is sent".to_owned(),
+    }
+}
+
+fn manner(tls: SmtpTls) -> &'static str {
+    match tls {
+        SmtpTls::Implicit => "TLS from the first byte",
+        SmtpTls::StartTls => "STARTTLS required",
+        SmtpTls::None => "without TLS",
+    }
+}
+
+fn login(smtp: &Smtp) -> &'static str {
+    if smtp.login.is_some() { "with a login" } else { "without a login" }
+}
+
+fn applications(config: &Config) -> String {
+    if config.demo_sender.is_some() {
+        return format!("demo, made at the first start; its key is in {}", config.data_dir.join("demo.key").display());
+    }
+    let names: Vec<&str> = config.applications.iter().map(|Application { name, .. }| name.as_str()).collect();
+    names.join(", ")
+}

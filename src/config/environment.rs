@@ -1,0 +1,98 @@
+//! The environment's share: every scalar key outside the blocks has a variable, `http.listen` has `FIADOR__HTTP__LISTEN`.
+
+use std::{collections::BTreeSet, ffi::OsString};
+
+use super::{
+    error::{ConfigError, Place},
+    settings::Settings,
+};
+
+const PREFIX: &str = "FIADOR__";
+
+type Set = fn(&mut Settings, &str) -> Result<(), &'static str>;
+
+const KEYS: &[(&str, Set)] = &[
+    ("data_dir", |settings, text| set(&mut settings.data_dir, text)),
+    ("http.listen", |settings, text| set(&mut settings.http.listen, text)),
+    ("http.allow_plaintext", |settings, text| set(&mut settings.http.allow_plaintext, text)),
+    ("store.redis_url", |settings, text| set(&mut settings.store.redis_url, text)),
+    ("store.redis_password_file", |settings, text| set(&mut settings.store.redis_password_file, text)),
+    ("dev.inbox", |settings, text| set(&mut settings.dev.inbox, text)),
+    ("log.level", |settings, text| set(&mut settings.log.level, text)),
+    ("log.format", |settings, text| set(&mut settings.log.format, text)),
+    ("shutdown.grace_seconds", |settings, text| set(&mut settings.shutdown.grace_seconds, text)),
+];
+
+/// The keys that the environment set.
+#[derive(Default)]
+pub(super) struct Overridden(BTreeSet<&'static str>);
+
+impl Overridden {
+    /// The variable that set `key`, if one did.
+    pub fn variable_of(&self, key: &str) -> Option<String> {
+        self.0.contains(key).then(|| variable(key))
+    }
+}
+
+/// Sets in `settings` what the variables among `environment` say.
+///
+/// # Errors
+/// A variable of Fiador's prefix that no key has, or whose text is not of its key's type.
+pub(super) fn apply(
+    settings: &mut Settings,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Overridden, ConfigError> {
+    let mut overridden = Overridden::default();
+    for (name, text) in environment {
+        let name = name.to_string_lossy();
+        if !name.starts_with(PREFIX) {
+            continue;
+        }
+        let (key, set) = KEYS.iter().find(|(key, _)| variable(key) == name).ok_or_else(|| unknown(&name))?;
+        let done = text.to_str().ok_or("must be UTF-8").and_then(|text| set(settings, text));
+        done.map_err(|mend| ConfigError::Value {
+            place: Place::Variable(name.into_owned()),
+            key: (*key).to_owned(),
+            mend: mend.to_owned(),
+        })?;
+        overridden.0.insert(key);
+    }
+    Ok(overridden)
+}
+
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
+
+fn unknown(name: &str) -> ConfigError {
+    let allowed: Vec<String> = KEYS.iter().map(|(key, _)| variable(key)).collect();
+    ConfigError::UnknownVariable { variable: name.to_owned(), allowed: allowed.join(", ") }
+}
+
+/// A type that a variable's text can be read as.
+trait FromText: Sized {
+    fn from_text(text: &str) -> Result<Self, &'static str>;
+}
+
+impl FromText for String {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        Ok(text.to_owned())
+    }
+}
+
+impl FromText for bool {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "must be true or false")
+    }
+}
+
+impl FromText for i64 {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "must be a whole number")
+    }
+}
+
+fn set<T: FromText>(target: &mut T, text: &str) -> Result<(), &'static str> {
+    *target = T::from_text(text)?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Configuration: one TOML file, then the environment over it, validated whole before anything starts. What each key means,
+//! its unit, range and default stand in `config.toml`.
+
+mod applications;
+mod environment;
+mod error;
+mod mail;
+mod secret;
+mod settings;
+mod source;
+mod store;
+mod validation;
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use error::{ConfigError, Place};
+pub use mail::{Mail, Smtp, SmtpLogin, SmtpTls};
+pub use secret::Secret;
+pub use store::{RedisServer, Store};
+
+use crate::domain::{Application, EmailAddress};
+use settings::Settings;
+use source::Source;
+use validation::Validation;
+
+/// The file that is read when none is named.
+pub const DEFAULT_FILE: &str = "config.toml";
+
+/// What the daemon is to do: every value typed, in range, and in agreement with the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the key ring, the embedded store and the demo key are; default `data`.
+    pub data_dir: PathBuf,
+    /// Where HTTP listens; default `127.0.0.1:8420`. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the records are; default the embedded store.
+    pub store: Store,
+    /// Where mails go; default the dev inbox.
+    pub mail: Mail,
+    /// Who may call, by unlike names and keys.
+    pub applications: Vec<Application>,
+    /// The sender of the demo application's mails: given exactly when that application is to be made, because none is declared
+    /// and the listener is loopback.
+    pub demo_sender: Option<EmailAddress>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How long a stop waits for what is under way, 1 to 300 seconds; default 20.
+    pub shutdown_grace: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level; default `info`. `RUST_LOG` goes before it.
+    pub level: tracing::Level,
+    /// Default `text`.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The configuration in `file`, in [`DEFAULT_FILE`] when none is named and it exists, else the built-in defaults; over it
+    /// what this process's environment says.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in one line.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_with(file, std::env::vars_os())
+    }
+
+    /// [`Self::load`] with another environment.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in one line.
+    pub fn load_with(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let source = read(file)?;
+        let mut settings = source.as_ref().map_or_else(|| Ok(Settings::default()), Source::settings)?;
+        let overridden = environment::apply(&mut settings, environment)?;
+        Validation::new(source, overridden).config(&settings)
+    }
+}
+
+impl Default for Config {
+    /// What holds without a file and without variables.
+    fn default() -> Self {
+        let judged = Validation::default().config(&Settings::default());
+        judged.expect("the built-in defaults are allowed, as a test holds")
+    }
+}
+
+/// The named file, which must be there, or the default one, which may be missing.
+fn read(file: Option<&Path>) -> Result<Option<Source>, ConfigError> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let name = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(text) => Source::parse(name, text).map(Some),
+        Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ConfigError::Unreadable { file: name, cause: error.to_string() }),
+    }
+}

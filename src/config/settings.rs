@@ -1,0 +1,142 @@
+//! The keys as they are written, typed but not yet judged. What each means stands in `config.toml`.
+
+use serde::Deserialize;
+
+use crate::domain::Limits;
+
+// No section derives Debug: a URL may hold a password.
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct Settings {
+    pub data_dir: String,
+    pub http: HttpSettings,
+    pub store: StoreSettings,
+    pub dev: DevSettings,
+    pub log: LogSettings,
+    pub shutdown: ShutdownSettings,
+    pub smtp: Vec<SmtpSettings>,
+    pub applications: Vec<ApplicationSettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".to_owned(),
+            http: HttpSettings::default(),
+            store: StoreSettings::default(),
+            dev: DevSettings::default(),
+            log: LogSettings::default(),
+            shutdown: ShutdownSettings::default(),
+            smtp: Vec::new(),
+            applications: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct HttpSettings {
+    pub listen: String,
+    pub allow_plaintext: bool,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8420".to_owned(), allow_plaintext: false }
+    }
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct StoreSettings {
+    pub redis_url: String,
+    pub redis_password_file: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct DevSettings {
+    pub inbox: bool,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct LogSettings {
+    pub level: String,
+    pub format: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: "text".to_owned() }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct ShutdownSettings {
+    pub grace_seconds: i64,
+}
+
+impl Default for ShutdownSettings {
+    fn default() -> Self {
+        Self { grace_seconds: 20 }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct SmtpSettings {
+    pub host: String,
+    pub port: Option<i64>,
+    #[serde(default = "starttls")]
+    pub tls: String,
+    #[serde(default)]
+    pub allow_plaintext: bool,
+    #[serde(default)]
+    pub user: String,
+    #[serde(default)]
+    pub password_file: String,
+    pub from: Option<String>,
+}
+
+fn starttls() -> String {
+    "starttls".to_owned()
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ApplicationSettings {
+    pub name: String,
+    pub display_name: Option<String>,
+    pub keys: Vec<KeySettings>,
+    pub locale: Option<String>,
+    pub from: Option<String>,
+    pub reply_to: Option<String>,
+    #[serde(default)]
+    pub number_in_subject: bool,
+    #[serde(default)]
+    pub limits: LimitSettings,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { hash = \"sha256:…\" }")]
+pub(super) struct KeySettings {
+    pub hash: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct LimitSettings {
+    pub digits: i64,
+    pub ttl_seconds: i64,
+    pub wrong_checks: i64,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let Limits { digits, ttl_seconds, wrong_checks } = Limits::default();
+        Self { digits: digits.into(), ttl_seconds: ttl_seconds.into(), wrong_checks: wrong_checks.into() }
+    }
+}

@@ -1,0 +1,149 @@
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Config, Log, LogFormat, Secret,
+    environment::Overridden,
+    error::{ConfigError, Place},
+    settings::{LogSettings, Settings},
+    source::Source,
+};
+use crate::domain::EmailAddress;
+
+/// Judges settings, and knows where each came from, so that a refusal can say it.
+#[derive(Default)]
+pub(super) struct Validation {
+    source: Option<Source>,
+    overridden: Overridden,
+}
+
+impl Validation {
+    pub fn new(source: Option<Source>, overridden: Overridden) -> Self {
+        Self { source, overridden }
+    }
+
+    /// # Errors
+    /// The first value that is not allowed.
+    pub fn config(&self, settings: &Settings) -> Result<Config, ConfigError> {
+        if settings.data_dir.is_empty() {
+            return Err(self.refuse("data_dir", "must name a directory"));
+        }
+        let listen = self.listen(&settings.http.listen, settings.http.allow_plaintext)?;
+        let smtp = self.smtp(settings)?;
+        let mail = self.mail(settings, smtp, listen)?;
+        let default_sender = mail.default_sender();
+        let applications = self.applications(&settings.applications, default_sender.as_ref())?;
+        let demo_sender = self.demo_sender(listen, applications.is_empty(), default_sender)?;
+        Ok(Config {
+            data_dir: PathBuf::from(&settings.data_dir),
+            listen,
+            store: self.store(&settings.store)?,
+            mail,
+            applications,
+            demo_sender,
+            log: self.log(&settings.log)?,
+            shutdown_grace: Duration::from_secs(self.in_range(
+                "shutdown.grace_seconds",
+                settings.shutdown.grace_seconds,
+                1..=300,
+            )?),
+        })
+    }
+
+    fn listen(&self, text: &str, allow_plaintext: bool) -> Result<SocketAddr, ConfigError> {
+        let key = "http.listen";
+        let listen: SocketAddr =
+            text.parse().map_err(|_| self.refuse(key, "must be an IP address and a port, such as 127.0.0.1:8420"))?;
+        if !is_loopback(listen) && !allow_plaintext {
+            let mend = "must be a loopback address, because HTTP is not encrypted; behind a proxy that encrypts, set http.allow_plaintext = true";
+            return Err(self.refuse(key, mend));
+        }
+        Ok(listen)
+    }
+
+    fn demo_sender(
+        &self,
+        listen: SocketAddr,
+        none_declared: bool,
+        sender: Option<EmailAddress>,
+    ) -> Result<Option<EmailAddress>, ConfigError> {
+        if !none_declared {
+            return Ok(None);
+        }
+        if !is_loopback(listen) {
+            let mend = "must declare an application when http.listen is no loopback address; `fiador key new NAME` prints one";
+            return Err(self.refuse("applications", mend));
+        }
+        sender.map(Some).ok_or_else(|| self.refuse("smtp[0].from", "must be given when no application is declared"))
+    }
+
+    fn log(&self, settings: &LogSettings) -> Result<Log, ConfigError> {
+        let level = match settings.level.as_str() {
+            "error" => tracing::Level::ERROR,
+            "warn" => tracing::Level::WARN,
+            "info" => tracing::Level::INFO,
+            "debug" => tracing::Level::DEBUG,
+            "trace" => tracing::Level::TRACE,
+            _ => return Err(self.refuse("log.level", "must be error, warn, info, debug or trace")),
+        };
+        let format = match settings.format.as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => return Err(self.refuse("log.format", "must be text or json")),
+        };
+        Ok(Log { level, format })
+    }
+}
+
+/// What every section needs.
+impl Validation {
+    /// The refusal of what `key` says; `mend` says what is allowed.
+    pub fn refuse(&self, key: &str, mend: impl Into<String>) -> ConfigError {
+        ConfigError::Value { place: self.place_of(key), key: key.to_owned(), mend: mend.into() }
+    }
+
+    fn place_of(&self, key: &str) -> Place {
+        let of_variable = self.overridden.variable_of(key).map(Place::Variable);
+        of_variable.or_else(|| self.source.as_ref().map(|source| source.place_of(key))).unwrap_or(Place::Default)
+    }
+
+    /// # Errors
+    /// A value outside `range`.
+    pub fn in_range<T: TryFrom<i64>>(&self, key: &str, value: i64, range: RangeInclusive<i64>) -> Result<T, ConfigError> {
+        let fitting = T::try_from(value).ok().filter(|_| range.contains(&value));
+        fitting.ok_or_else(|| self.refuse(key, format!("must be {} to {}", range.start(), range.end())))
+    }
+
+    /// # Errors
+    /// A text that is no address.
+    pub fn address(&self, key: &str, text: &str) -> Result<EmailAddress, ConfigError> {
+        EmailAddress::parse(text).map_err(|error| self.refuse(key, error.to_string()))
+    }
+
+    /// The secret in the file that `key` names; none when it names none.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is empty, or is open to others than its owner.
+    pub fn secret(&self, key: &str, path: &str) -> Result<Option<Secret>, ConfigError> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        Secret::read(Path::new(path)).map(Some).map_err(|mend| self.refuse(key, mend))
+    }
+
+    /// # Errors
+    /// A value that is among `seen` already; otherwise it is put there.
+    pub fn once<T: Ord>(&self, seen: &mut BTreeSet<T>, key: &str, value: T, mend: &str) -> Result<(), ConfigError> {
+        if seen.insert(value) { Ok(()) } else { Err(self.refuse(key, mend)) }
+    }
+}
+
+/// Whether only this machine can reach `address`.
+pub(super) fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}

@@ -1,0 +1,100 @@
+//! The application `demo`, which makes a fresh clone usable at once: it is there when no other is declared and only this
+//! machine can reach the listener.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    api_key::ApiKey,
+    domain::{Application, ApplicationName, EmailAddress, Limits, Locale},
+};
+
+/// Why there is no demo application.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    /// The directory or the key's file cannot be made or read.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file holds something else than a key.
+    #[error("{0}: must hold one key, fdr_ and 43 characters; delete it and the next start makes a new one")]
+    NotAKey(String),
+    /// Others than its owner can use the key.
+    #[error("{0}: others than its owner can read or write it; chmod 600 {0}")]
+    NotPrivate(String),
+}
+
+/// The demo application, its mails sent by `sender`, and the path of its key: `demo.key` in `data_dir`, both made when missing,
+/// for their owner alone.
+///
+/// # Errors
+/// [`DemoError`], in one line that names the file.
+pub fn application(data_dir: &Path, sender: &EmailAddress) -> Result<(Application, PathBuf), DemoError> {
+    let path = data_dir.join("demo.key");
+    if !path.try_exists().map_err(|error| failed(&path, error))? {
+        make_directory(data_dir).map_err(|error| failed(data_dir, error))?;
+        make_key(&path).map_err(|error| failed(&path, error))?;
+    }
+    let key = read_key(&path)?;
+    let application = Application {
+        name: ApplicationName::parse("demo").expect("a constant name, tested"),
+        display_name: "Fiador demo".to_owned(),
+        key_hashes: vec![key.hash()],
+        locale: Locale::default(),
+        from: sender.clone(),
+        reply_to: None,
+        number_in_subject: false,
+        limits: Limits::default(),
+    };
+    Ok((application, path))
+}
+
+fn failed(path: &Path, error: io::Error) -> DemoError {
+    DemoError::Io { path: path.to_owned(), error }
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes the file whole or not at all: written under another name and linked, so that neither a crash nor a second daemon's
+/// start leaves half a key or replaces one that is in use.
+fn make_key(path: &Path) -> io::Result<()> {
+    let draft = path.with_extension(format!("{}.new", Uuid::new_v4()));
+    let linked = write_private(&draft, ApiKey::draw().as_str()).and_then(|()| fs::hard_link(&draft, path));
+    let removed = fs::remove_file(&draft);
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => removed, // another start was first: its key holds
+        Err(error) => Err(error),
+        Ok(()) => removed,
+    }
+}
+
+fn write_private(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{line}")?;
+    file.sync_all()
+}
+
+fn read_key(path: &Path) -> Result<ApiKey, DemoError> {
+    let shown = || path.display().to_string();
+    let mode = fs::metadata(path).map_err(|error| failed(path, error))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(DemoError::NotPrivate(shown()));
+    }
+    let bytes = Zeroizing::new(fs::read(path).map_err(|error| failed(path, error))?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| DemoError::NotAKey(shown()))?;
+    ApiKey::parse(text.trim_end()).ok_or_else(|| DemoError::NotAKey(shown()))
+}

@@ -1,0 +1,50 @@
+//! What the daemon logs goes to standard error: text for people, or one JSON object a line.
+
+use std::io::{self, IsTerminal};
+
+use thiserror::Error;
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Why logging did not start.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum TelemetryError {
+    /// `RUST_LOG` is no list of directives.
+    #[error("RUST_LOG: must be directives such as info or fiador=debug,warn")]
+    Directives,
+}
+
+/// Logs from here on as `log` says; `RUST_LOG`, when set, says instead what is logged. Called once, first of all.
+///
+/// # Errors
+/// [`TelemetryError::Directives`].
+pub fn start(log: Log) -> Result<(), TelemetryError> {
+    let directives = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).unwrap_or_else(|| directives(log.level));
+    let filter = EnvFilter::try_new(directives).map_err(|_| TelemetryError::Directives)?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match log.format {
+        LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Our own events from `level` on; those of the libraries from `warn` at most, because what they tell below that is not ours to
+/// keep free of secrets.
+fn directives(level: Level) -> String {
+    let of_libraries = level.min(Level::WARN);
+    format!("{of_libraries},fiador={level}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_never_log_below_warnings_unless_asked_for_by_name() {
+        assert_eq!(directives(Level::TRACE), "WARN,fiador=TRACE");
+        assert_eq!(directives(Level::ERROR), "ERROR,fiador=ERROR");
+    }
+}
