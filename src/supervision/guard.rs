@@ -73,8 +73,8 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
     fn poll_actor(&mut self, cx: &mut task::Context<'_>) -> Poll<String> {
         // Unwind safe: after a panic the actor is polled again only when `restarting` has rebuilt it.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            if !self.is_rebuilt {
-                self.rebuild();
+            if !self.is_rebuilt && !self.rebuild() {
+                return Poll::Ready(());
             }
             Pin::new(&mut self.context).poll(cx)
         }));
@@ -89,10 +89,10 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
     }
 
     /// Drops the actor's futures and has it rebuild itself; `started` is called when it is polled next.
-    fn rebuild(&mut self) {
-        // False when the last address went meanwhile. The stopped context then ends once more, and `fell` lets it.
-        self.context.restart();
-        self.is_rebuilt = true;
+    /// False, and nothing done, when no address leads to it any more.
+    fn rebuild(&mut self) -> bool {
+        self.is_rebuilt = self.context.restart();
+        self.is_rebuilt
     }
 
     fn came_up(&self) {
