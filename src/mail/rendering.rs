@@ -56,7 +56,7 @@ pub enum RenderError {
     Build(#[from] lettre::error::Error),
 }
 
-/// A mail as it is sent and shown. All of it is wiped when it is dropped.
+/// A mail as it is sent and shown. What carries the number is wiped when it is dropped.
 pub struct Mail {
     /// Its `Message-ID`, angle brackets included.
     pub message_id: String,
@@ -246,7 +246,3 @@ impl Header for AutoSubmitted {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
     }
 }
-
-#[cfg(test)]
-#[path = "rendering_test.rs"]
-mod tests;

@@ -178,10 +178,11 @@ impl SmtpLine {
     /// Why it could not, for the operator; without address.
     pub async fn reach(&mut self) -> Result<(), String> {
         let deadline = self.deadline();
-        match self.reusable() {
-            Some(open) if open.answers(deadline).await => Ok(()),
-            Some(_) | None => self.connect(deadline).await,
-        }
+        let is_usable = match self.reusable() {
+            Some(open) => open.answers(deadline).await,
+            None => false,
+        };
+        if is_usable { Ok(()) } else { self.connect(deadline).await }
     }
 
     /// Whether there is a connection that nobody has used for long.
