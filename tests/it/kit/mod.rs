@@ -1,0 +1,6 @@
+//! What the tests share.
+
+pub mod fake_store;
+pub mod post;
+pub mod smtp_server;
+pub mod smtp_sink;
