@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod mail;
 pub mod messages;
 pub mod store;
 pub mod supervision;

@@ -3,10 +3,12 @@
 mod asks;
 mod embedded_store;
 mod gateway;
+pub mod mailer;
 mod redis_store;
 mod store_requests;
 
 pub use asks::{MailAsks, StoreAsks};
 pub use embedded_store::EmbeddedStore;
 pub use gateway::Gateway;
+pub use mailer::Mailer;
 pub use redis_store::RedisStore;

@@ -4,3 +4,7 @@
 mod configuration;
 mod conformance;
 mod kit;
+mod mailer;
+mod mails;
+mod smtp;
+mod supervision;

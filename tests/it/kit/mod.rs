@@ -1,4 +1,8 @@
-//! What tests share.
+//! What the tests share.
 
+pub mod fake_store;
+pub mod post;
 pub mod redis;
+pub mod smtp_server;
+pub mod smtp_sink;
 pub mod stores;

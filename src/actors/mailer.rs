@@ -1,0 +1,206 @@
+//! Mailer: hands queued mails to SMTP, or to the dev inbox. A restart loses nothing: the queue is in the store, and
+//! what was in hand is finished by the life that took it, or claimed again when its lease has run out.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use actix::prelude::*;
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::debug;
+
+use crate::{
+    domain::{Application, EmailAddress, Refusal},
+    mail::{inbox::InboxMail, transport::Route},
+    messages::{AskMailReadiness, CapturedMail, ClaimMessages, Failure, MailQueued, NotReady, Probe, ReadInbox, SettleMessage},
+    supervision::Ask,
+};
+
+mod crew;
+mod settling;
+
+use crew::Crew;
+
+/// Workers, each with a connection of its own.
+pub const MAX_SENDS: usize = 8;
+/// Mails that it takes in hand at once; give its handle for [`MailQueued`] no more permits than this.
+pub const MAX_IN_HAND: u32 = 256;
+/// How often it looks for mails that nobody handed over.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// How long the store may take to give out mails.
+const CLAIM_DEADLINE: Duration = Duration::from_secs(2);
+/// The longest wait for a mail in the dev inbox, in seconds.
+const LONGEST_INBOX_WAIT_SECONDS: u64 = 30;
+
+/// app -> Mailer. Takes nothing more, gives back what it has not begun, finishes what it has, and answers when nothing is in
+/// hand. There is no way back. Asking again is safe.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct Drain;
+
+/// The actor; see the module.
+pub struct Mailer {
+    route: Route,
+    applications: Arc<Vec<Application>>,
+    claim: Ask<ClaimMessages>,
+    settle: Ask<SettleMessage>,
+    /// Mails that are not done with; counted over all lives, because the sends of one outlive it.
+    in_hand: Rc<watch::Sender<usize>>,
+    is_draining: bool,
+    /// Made anew by each life.
+    crew: Rc<Crew>,
+}
+
+impl Mailer {
+    /// A Mailer for the mails of `applications`. `claim` and `settle` lead to the store beside it.
+    pub fn new(route: Route, applications: Arc<Vec<Application>>, claim: Ask<ClaimMessages>, settle: Ask<SettleMessage>) -> Self {
+        let in_hand = Rc::new(watch::Sender::new(0));
+        let crew = Crew::new(route.clone(), applications.clone(), settle.clone(), in_hand.clone());
+        Self { route, applications, claim, settle, in_hand, is_draining: false, crew: Rc::new(crew) }
+    }
+}
+
+impl Actor for Mailer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(poll(self.crew.clone(), self.claim.clone()).into_actor(self));
+    }
+}
+
+impl Supervised for Mailer {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        let crew = Crew::new(self.route.clone(), self.applications.clone(), self.settle.clone(), self.in_hand.clone());
+        if self.is_draining {
+            crew.stop();
+        }
+        self.crew = Rc::new(crew);
+    }
+}
+
+impl Handler<MailQueued> for Mailer {
+    type Result = ResponseFuture<Result<(), Failure>>;
+
+    fn handle(&mut self, MailQueued { message }: MailQueued, _: &mut Self::Context) -> Self::Result {
+        let refusal = self.refusal();
+        let (crew, task) = (self.crew.clone(), self.crew.take_in_hand(*message, Instant::now()));
+        Box::pin(async move {
+            if let Some(failure) = refusal {
+                crew.give_back(task).await;
+                return Err(failure);
+            }
+            crew.see_through(task).await;
+            Ok(())
+        })
+    }
+}
+
+impl Handler<AskMailReadiness> for Mailer {
+    type Result = Result<Option<NotReady>, Failure>;
+
+    fn handle(&mut self, _: AskMailReadiness, _: &mut Self::Context) -> Self::Result {
+        Ok(self.crew.trouble().map(|reason| NotReady { part: "mail", reason }))
+    }
+}
+
+impl Handler<ReadInbox> for Mailer {
+    type Result = ResponseFuture<Result<Vec<CapturedMail>, Failure>>;
+
+    fn handle(&mut self, question: ReadInbox, _: &mut Self::Context) -> Self::Result {
+        let inbox = self.route.inbox().cloned();
+        Box::pin(async move {
+            let inbox = inbox.ok_or(Failure::Unavailable)?;
+            let to = question.to.as_deref().map(parse_recipient).transpose()?;
+            let patience = Duration::from_secs(question.wait_seconds.min(LONGEST_INBOX_WAIT_SECONDS));
+            let mails = inbox.wait(to.as_ref(), patience).await;
+            Ok(mails.into_iter().map(captured).collect())
+        })
+    }
+}
+
+impl Handler<Drain> for Mailer {
+    type Result = ResponseFuture<Result<(), Failure>>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.is_draining = true;
+        self.crew.stop();
+        let crew = self.crew.clone();
+        let mut in_hand = self.in_hand.subscribe();
+        Box::pin(async move {
+            in_hand.wait_for(|count| *count == 0).await.map_err(|_| Failure::Unavailable)?;
+            crew.hang_up().await;
+            Ok(())
+        })
+    }
+}
+
+impl Handler<Probe> for Mailer {
+    type Result = ();
+
+    fn handle(&mut self, _: Probe, _: &mut Self::Context) -> Self::Result {}
+}
+
+impl Mailer {
+    fn refusal(&self) -> Option<Failure> {
+        if self.is_draining {
+            return Some(Failure::Unavailable);
+        }
+        (*self.in_hand.borrow() >= MAX_IN_HAND as usize).then_some(Failure::Overloaded)
+    }
+}
+
+fn parse_recipient(text: &str) -> Result<EmailAddress, Failure> {
+    EmailAddress::parse(text).map_err(|error| Refusal::FieldInvalid { field: "to", mend: error.to_string() }.into())
+}
+
+fn captured(mail: InboxMail) -> CapturedMail {
+    let InboxMail { id, to, subject, text, html, received_at } = mail;
+    CapturedMail { id, to: to.as_str().to_owned(), subject, text, html, received_at }
+}
+
+/// Looks for due mails every second: those whose hand-over was lost, whose retry has come, or whose lease ran out.
+async fn poll(crew: Rc<Crew>, claim: Ask<ClaimMessages>) {
+    crew.reach().await; // so that readiness tells of a wrong password before the first mail
+    let mut ticks = interval(POLL_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !crew.is_stopping() {
+        ticks.tick().await;
+        crew.hang_up_stale().await;
+        claim_due(&crew, &claim).await;
+    }
+}
+
+/// Claims as many mails as there are idle workers, and more as long as there are more due than that.
+async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
+    while !crew.is_stopping() {
+        // a try counts against a mail: while no server can be reached, the way is tried and not the mails
+        if crew.trouble().is_some() && !crew.reach().await {
+            return;
+        }
+        let limit = MAX_SENDS.saturating_sub(crew.in_hand());
+        if limit > 0 && !claim_some(crew, claim, limit).await {
+            return;
+        }
+        crew.until_in_hand_below(MAX_SENDS).await;
+    }
+}
+
+/// Whether there may be more than `limit` due.
+async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -> bool {
+    let _whole_claim = crew.hold(); // for a drain waits for it
+    let asked_at = Instant::now();
+    let claimed = match claim.ask(ClaimMessages { limit }, CLAIM_DEADLINE).await {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            debug!(error = %error, "no mails were claimed");
+            return false;
+        }
+    };
+    let may_be_more = claimed.len() >= limit;
+    for message in claimed {
+        let (crew, task) = (crew.clone(), crew.take_in_hand(message, asked_at));
+        actix_rt::spawn(async move { crew.see_through(task).await });
+    }
+    may_be_more
+}

@@ -1,0 +1,197 @@
+//! The workers of one life of the Mailer. A mail waits for an idle worker, in the order of arrival; the worker that
+//! was busy last is taken first, because its connection is warm.
+
+use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, watch},
+    time::Instant,
+};
+use tracing::{error, info};
+
+use super::{MAX_SENDS, settling};
+use crate::{
+    domain::{Application, LeasedMessage, MessageOutcome},
+    mail::{
+        rendering::{Mail, RenderError, Renderer},
+        transport::{Route, Transport},
+    },
+    messages::SettleMessage,
+    supervision::Ask,
+};
+
+/// A mail is only tried with this much of its lease left: as long as a try may take.
+const NEEDED_LEASE: Duration = Duration::from_secs(40);
+const INTERNAL_ERROR: &str = "internal error";
+
+pub(super) struct Crew {
+    route: Route,
+    applications: Arc<Vec<Application>>,
+    settle: Ask<SettleMessage>,
+    renderer: Renderer,
+    /// A permit is a worker; closed when nothing more is to be begun.
+    turns: Semaphore,
+    /// What the idle workers send with; the last one is the warmest.
+    idle: RefCell<Vec<Transport>>,
+    in_hand: Rc<watch::Sender<usize>>,
+    /// Why no server could be reached at the newest attempt of any worker.
+    trouble: RefCell<Option<String>>,
+}
+
+/// A mail in hand, until it is dropped.
+pub(super) struct Task {
+    message: LeasedMessage,
+    /// When its lease runs out.
+    ends_at: Instant,
+    _held: Held,
+}
+
+/// Counts as in hand until it is dropped.
+pub(super) struct Held(Rc<watch::Sender<usize>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Crew {
+    pub(super) fn new(
+        route: Route,
+        applications: Arc<Vec<Application>>,
+        settle: Ask<SettleMessage>,
+        in_hand: Rc<watch::Sender<usize>>,
+    ) -> Self {
+        let idle = RefCell::new((0..MAX_SENDS).map(|_| route.open()).collect());
+        let turns = Semaphore::new(MAX_SENDS);
+        Self { route, applications, settle, renderer: Renderer::default(), turns, idle, in_hand, trouble: RefCell::default() }
+    }
+
+    /// Counts `message` as in hand. Its lease is counted from `since`, when it was asked for or handed over.
+    pub(super) fn take_in_hand(&self, message: LeasedMessage, since: Instant) -> Task {
+        let ends_at = since + message.leased_until.since(message.leased_at);
+        Task { message, ends_at, _held: self.hold() }
+    }
+
+    pub(super) fn hold(&self) -> Held {
+        self.in_hand.send_modify(|count| *count += 1);
+        Held(self.in_hand.clone())
+    }
+
+    pub(super) fn in_hand(&self) -> usize {
+        *self.in_hand.borrow()
+    }
+
+    pub(super) async fn until_in_hand_below(&self, bound: usize) {
+        let below = |count: &usize| *count < bound;
+        self.in_hand.subscribe().wait_for(below).await.expect("`self` holds the sender");
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Begins nothing more: who waits for a worker gets none.
+    pub(super) fn stop(&self) {
+        self.turns.close();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.turns.is_closed()
+    }
+
+    /// Tries the mail as soon as a worker is idle, and settles it.
+    pub(super) async fn see_through(&self, task: Task) {
+        let outcome = match self.turns.acquire().await {
+            Ok(turn) if task.has_time_for_a_try() => self.attempt(turn, &task.message).await,
+            Ok(_) | Err(_) => MessageOutcome::Returned,
+        };
+        self.settle(&task, outcome).await;
+    }
+
+    /// Settles the mail as not tried.
+    pub(super) async fn give_back(&self, task: Task) {
+        self.settle(&task, MessageOutcome::Returned).await;
+    }
+
+    /// Whether a server can be reached; connects if need be. Not, too, when no worker is idle to find out.
+    pub(super) async fn reach(&self) -> bool {
+        let Ok(_turn) = self.turns.try_acquire() else { return false };
+        let mut transport = self.take_transport();
+        let is_reached = transport.reach().await.is_ok();
+        self.put_back(transport);
+        is_reached
+    }
+
+    /// Closes the coldest connection if it is idle for long.
+    pub(super) async fn hang_up_stale(&self) {
+        let Ok(_turn) = self.turns.try_acquire() else { return };
+        let stale = self.idle.borrow().iter().position(Transport::is_stale);
+        if let Some(position) = stale {
+            let mut transport = self.idle.borrow_mut().remove(position);
+            transport.close().await;
+            self.idle.borrow_mut().insert(0, transport);
+        }
+    }
+
+    /// Closes the connections of the idle workers, for good.
+    pub(super) async fn hang_up(&self) {
+        let transports = self.idle.take();
+        futures_util::future::join_all(transports.into_iter().map(async |mut transport| transport.close().await)).await;
+    }
+
+    /// One try. A panic of one mail is no other mail's concern: the worker goes on with a fresh connection.
+    async fn attempt(&self, _turn: SemaphorePermit<'_>, message: &LeasedMessage) -> MessageOutcome {
+        let mail = match std::panic::catch_unwind(AssertUnwindSafe(|| self.render(message))) {
+            Ok(Ok(mail)) => mail,
+            Ok(Err(outcome)) => return outcome,
+            Err(_) => return MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: false },
+        };
+        let mut transport = self.take_transport();
+        let sent = AssertUnwindSafe(transport.send(&mail)).catch_unwind().await;
+        if sent.is_err() {
+            error!(application = %message.application, attempt = message.fence, "sending a mail panicked");
+            transport = self.route.open();
+        }
+        self.put_back(transport);
+        // the panic may have come after the final dot
+        sent.unwrap_or_else(|_| MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: true })
+    }
+
+    fn render(&self, message: &LeasedMessage) -> Result<Mail, MessageOutcome> {
+        let is_its = |application: &&Application| application.name == message.application;
+        let Some(application) = self.applications.iter().find(is_its) else {
+            return Err(MessageOutcome::Refused("application is not declared".to_owned()));
+        };
+        self.renderer.render(message, application).map_err(|cause| match cause {
+            RenderError::Address => MessageOutcome::Refused(cause.to_string()),
+            RenderError::Template(_) | RenderError::Build(_) => {
+                error!(application = %message.application, error = %cause, "a mail could not be written");
+                MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: false }
+            }
+        })
+    }
+
+    fn take_transport(&self) -> Transport {
+        self.idle.borrow_mut().pop().unwrap_or_else(|| self.route.open())
+    }
+
+    fn put_back(&self, transport: Transport) {
+        self.trouble.replace(transport.trouble().map(str::to_owned));
+        self.idle.borrow_mut().push(transport);
+    }
+
+    async fn settle(&self, task: &Task, outcome: MessageOutcome) {
+        let Task { message, ends_at, .. } = task;
+        info!(application = %message.application, attempt = message.fence, outcome = ?outcome, "a mail is done with");
+        let settlement = SettleMessage { key: message.key, fence: message.fence, outcome };
+        settling::settle(&self.settle, settlement, *ends_at).await;
+    }
+}
+
+impl Task {
+    fn has_time_for_a_try(&self) -> bool {
+        self.ends_at.saturating_duration_since(Instant::now()) >= NEEDED_LEASE
+    }
+}

@@ -1,0 +1,9 @@
+//! How mails are written and leave the house: by SMTP, or into the dev inbox.
+
+pub mod inbox;
+pub mod rendering;
+pub mod smtp;
+pub mod transport;
+
+mod connecting;
+mod reply;

@@ -1,0 +1,53 @@
+//! Messages and applications to write mails for.
+
+use std::time::Duration;
+
+use fiador::{
+    domain::{
+        Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, MessageKey, Moment, Purpose,
+    },
+    mail::rendering::{Mail, Renderer},
+};
+
+pub const NUMBER: &str = "40718293";
+pub const MESSAGE_ID: &str = "<3f0c9a.1@mail.example.com>";
+
+pub fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse(text).unwrap()
+}
+
+pub fn application() -> Application {
+    Application {
+        name: ApplicationName::parse("shop").unwrap(),
+        display_name: "Corner Shop".to_owned(),
+        key_hashes: vec![],
+        locale: Locale::En,
+        from: address("codes@shop.example"),
+        reply_to: Some(address("help@shop.example")),
+        number_in_subject: false,
+        limits: Limits::default(),
+    }
+}
+
+/// A mail with a fresh lease of a minute.
+pub fn message(to: &str) -> LeasedMessage {
+    let started_at = Moment(1_767_225_600_000); // 2026-01-01T00:00:00Z
+    LeasedMessage {
+        key: MessageKey { handle: [1; 16], verification: [2; 16] },
+        fence: 1,
+        leased_until: started_at + Duration::from_secs(60),
+        leased_at: started_at,
+        application: ApplicationName::parse("shop").unwrap(),
+        address: address(to),
+        number: IdentityNumber::parse(NUMBER).unwrap(),
+        purpose: Purpose::default(),
+        locale: Locale::En,
+        started_at,
+        expires_at: started_at + Duration::from_secs(600),
+        message_id: MESSAGE_ID.to_owned(),
+    }
+}
+
+pub fn mail(to: &str) -> Mail {
+    Renderer::default().render(&message(to), &application()).unwrap()
+}

@@ -1,0 +1,285 @@
+//! The way of one mail to an SMTP server, and what becomes of it when the server is not as it should be.
+
+use std::time::Duration;
+
+use fiador::{
+    domain::MessageOutcome,
+    mail::{
+        smtp::{SmtpLimits, SmtpSettings, SmtpTls},
+        transport::{Route, Transport},
+    },
+};
+
+use crate::kit::{
+    post::{MESSAGE_ID, NUMBER, mail},
+    smtp_server::SmtpServer,
+    smtp_sink::{Answer, SmtpSink, Step},
+};
+
+fn transport(settings: SmtpSettings) -> Transport {
+    Route::smtp(vec![settings]).unwrap().open()
+}
+
+async fn send_once(sink: &SmtpSink) -> MessageOutcome {
+    transport(sink.settings()).send(&mail("ada@example.org")).await
+}
+
+fn deferred(reply: &str) -> MessageOutcome {
+    MessageOutcome::Deferred { reply: reply.to_owned(), maybe_accepted: false }
+}
+
+fn sent() -> MessageOutcome {
+    MessageOutcome::Sent("250 2.0.0 queued as 4711".to_owned())
+}
+
+#[tokio::test]
+async fn a_mail_reaches_the_server_whole() {
+    let mut sink = SmtpSink::start(SmtpTls::None).await;
+
+    assert_eq!(send_once(&sink).await, sent());
+
+    let taken = sink.next_mail().await;
+    assert_eq!(taken.sender, " FROM:<codes@shop.example>");
+    assert_eq!(taken.recipient, " TO:<ada@example.org>");
+    assert_eq!(taken.header("Message-ID"), [MESSAGE_ID]);
+    assert_eq!(taken.header("To"), ["ada@example.org"]);
+    assert!(taken.content.contains(&format!("\r\n{NUMBER}\r\n")), "{}", taken.content);
+}
+
+#[tokio::test]
+async fn a_worker_uses_its_connection_again() {
+    let mut sink = SmtpSink::start(SmtpTls::None).await;
+    let mut transport = transport(sink.settings());
+    sink.says(Step::Rcpt, "450 4.2.0 greylisted");
+    sink.says(Step::Dot, "452 4.3.1 no space");
+
+    for expected in [deferred("450 4.2.0 greylisted"), deferred("452 4.3.1 no space"), sent(), sent()] {
+        assert_eq!(transport.send(&mail("ada@example.org")).await, expected);
+    }
+
+    assert_eq!(sink.connections(), 1);
+    assert_eq!(sink.next_mail().await.header("Message-ID"), sink.next_mail().await.header("Message-ID"));
+}
+
+#[tokio::test]
+async fn a_connection_that_died_between_mails_is_replaced_at_once() {
+    for end in [Answer::HangUp, Answer::Say("421 4.4.2 idle for too long")] {
+        let mut sink = SmtpSink::start(SmtpTls::None).await;
+        let mut transport = transport(sink.settings());
+        transport.send(&mail("ada@example.org")).await;
+        sink.script(Step::Mail, end);
+
+        assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
+
+        assert_eq!(sink.connections(), 2);
+        sink.next_mail().await;
+        sink.next_mail().await;
+        assert_eq!(sink.mails_left(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_lasting_refusal_of_the_mail_is_final() {
+    for step in [Step::Mail, Step::Rcpt, Step::Data, Step::Dot] {
+        let sink = SmtpSink::start(SmtpTls::None).await;
+        sink.says(step, "550 5.1.1 no such user");
+
+        assert_eq!(send_once(&sink).await, MessageOutcome::Refused("550 5.1.1 no such user".to_owned()), "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_passing_refusal_is_tried_again_later() {
+    for step in [Step::Mail, Step::Rcpt, Step::Data, Step::Dot] {
+        let sink = SmtpSink::start(SmtpTls::None).await;
+        sink.says(step, "451 4.3.0 try later");
+
+        assert_eq!(send_once(&sink).await, deferred("451 4.3.0 try later"), "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_us_is_the_operators_and_not_the_mails() {
+    for (step, reply) in [
+        (Step::Greeting, "554 5.7.1 you are blocked"),
+        (Step::Ehlo, "550 5.7.1 who are you"),
+        (Step::StartTls, "554 5.7.3 no tls today"),
+        (Step::Auth, "535 5.7.8 wrong credentials"),
+    ] {
+        let sink = SmtpSink::start(SmtpTls::StartTls).await;
+        let mut transport = transport(sink.settings_with_account());
+        sink.says(step, reply);
+
+        assert_eq!(transport.send(&mail("ada@example.org")).await, deferred(&format!("localhost: {reply}")), "{step:?}");
+
+        assert_eq!(transport.trouble(), Some(format!("localhost: {reply}").as_str()));
+        assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
+        assert_eq!(transport.trouble(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_credentials_only_at_mail_does_not_lose_the_mail() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.says(Step::Mail, "530 5.7.0 authentication required");
+
+    assert_eq!(send_once(&sink).await, deferred("530 5.7.0 authentication required"));
+}
+
+#[tokio::test]
+async fn a_mail_counts_as_maybe_accepted_only_after_the_final_dot() {
+    let mut faults = vec![(Step::Dot, Answer::Say("354 again?")), (Step::Data, Answer::Say("250 and now?"))];
+    for step in [Step::Greeting, Step::Ehlo, Step::Mail, Step::Rcpt, Step::Data, Step::Dot] {
+        faults.extend([Answer::HangUp, Answer::Stall, Answer::Say("what?")].map(|answer| (step, answer)));
+    }
+    let tries = faults.into_iter().map(async |(step, answer)| {
+        let sink = SmtpSink::start(SmtpTls::None).await;
+        sink.script(step, answer.clone());
+        (step, answer, transport(sink.impatient_settings()).send(&mail("ada@example.org")).await)
+    });
+
+    for (step, answer, outcome) in futures_util::future::join_all(tries).await {
+        let MessageOutcome::Deferred { maybe_accepted, .. } = outcome else { panic!("{answer:?} at {step:?}: {outcome:?}") };
+        assert_eq!(maybe_accepted, step == Step::Dot, "{answer:?} at {step:?}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_try_takes_longer_than_the_whole_limit() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.script(Step::Dot, Answer::Stall);
+    let limits =
+        SmtpLimits { after_final_dot: Duration::from_secs(60), whole: Duration::from_millis(200), ..SmtpLimits::default() };
+    let mut transport = transport(SmtpSettings { limits, ..sink.settings() });
+
+    let outcome = transport.send(&mail("ada@example.org")).await;
+
+    assert_eq!(outcome, MessageOutcome::Deferred { reply: "the final dot took too long".to_owned(), maybe_accepted: true });
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_a_delay_that_names_it() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    let settings = sink.settings();
+    drop(sink);
+    let mut transport = transport(settings);
+
+    let MessageOutcome::Deferred { reply, maybe_accepted: false } = transport.send(&mail("ada@example.org")).await else {
+        panic!("not deferred");
+    };
+
+    assert!(reply.starts_with("localhost: "), "{reply}");
+    assert_eq!(transport.reach().await, Err(transport.trouble().unwrap().to_owned()));
+}
+
+#[tokio::test]
+async fn the_next_server_is_taken_when_the_first_does_not_answer() {
+    let (closed, mut open) = (SmtpSink::start(SmtpTls::None).await, SmtpSink::start(SmtpTls::None).await);
+    let settings = vec![closed.settings(), open.settings()];
+    drop(closed);
+
+    assert_eq!(Route::smtp(settings).unwrap().open().send(&mail("ada@example.org")).await, sent());
+
+    open.next_mail().await;
+}
+
+#[tokio::test]
+async fn credentials_are_sent_inside_tls() {
+    for tls in [SmtpTls::StartTls, SmtpTls::Implicit] {
+        let mut sink = SmtpSink::start(tls).await;
+
+        assert_eq!(transport(sink.settings_with_account()).send(&mail("ada@example.org")).await, sent(), "{tls:?}");
+
+        sink.next_mail().await;
+        assert!(sink.has_heard("AUTH PLAIN"));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_a_server_whose_starttls_was_stripped() {
+    let sink = SmtpSink::start(SmtpTls::StartTls).await;
+    sink.says(Step::Ehlo, "250-sink\r\n250 AUTH PLAIN LOGIN");
+
+    let outcome = transport(sink.settings_with_account()).send(&mail("ada@example.org")).await;
+
+    assert_eq!(outcome, deferred("localhost: the server does not offer STARTTLS"));
+    assert_eq!(sink.heard().len(), 1, "more than EHLO: {:?}", sink.heard());
+}
+
+#[tokio::test]
+async fn answers_put_in_front_of_the_encrypted_ones_are_noticed() {
+    let sink = SmtpSink::start(SmtpTls::StartTls).await;
+    sink.says(Step::StartTls, "220 go ahead\r\n250 AUTH PLAIN");
+
+    let outcome = transport(sink.settings_with_account()).send(&mail("ada@example.org")).await;
+
+    assert_eq!(outcome, deferred("localhost: the server said more than its answer to STARTTLS"));
+    assert!(!sink.has_heard("AUTH") && !sink.has_heard("MAIL"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_or_names_another_host_is_refused() {
+    for tls in [SmtpTls::StartTls, SmtpTls::Implicit] {
+        let (sink, other) = (SmtpSink::start(tls).await, SmtpSink::start(tls).await);
+        let untrusted = SmtpSettings { extra_roots: other.settings().extra_roots, ..sink.settings() };
+        let other_name = SmtpSettings { host: "127.0.0.1".to_owned(), ..sink.settings() };
+
+        for settings in [untrusted, other_name] {
+            let outcome = transport(settings).send(&mail("ada@example.org")).await;
+            assert!(matches!(outcome, MessageOutcome::Deferred { maybe_accepted: false, .. }), "{outcome:?}");
+        }
+        assert!(!sink.has_heard("AUTH") && !sink.has_heard("MAIL"));
+    }
+}
+
+#[tokio::test]
+async fn a_local_part_beyond_ascii_needs_a_server_that_takes_it() {
+    let mut sink = SmtpSink::start(SmtpTls::None).await;
+    let outcome = transport(sink.settings()).send(&mail("ädä@example.org")).await;
+    assert!(matches!(&outcome, MessageOutcome::Refused(reply) if reply.contains("SMTPUTF8")), "{outcome:?}");
+    assert!(!sink.has_heard("MAIL"));
+
+    sink.says(Step::Ehlo, "250-sink\r\n250-SMTPUTF8\r\n250 8BITMIME");
+    assert_eq!(transport(sink.settings()).send(&mail("ädä@example.org")).await, sent());
+
+    let taken = sink.next_mail().await;
+    assert_eq!(taken.recipient, " TO:<ädä@example.org>");
+    assert!(taken.sender.contains(" SMTPUTF8"), "{}", taken.sender);
+    assert_eq!(taken.header("To"), ["ädä@example.org"]);
+}
+
+#[tokio::test]
+async fn what_the_server_says_is_kept_without_address_and_number() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.says(Step::Dot, "554-5.7.1 <ada@example.org> gets no\r\n554 5.7.1 mails with 40718293 in them");
+
+    assert_eq!(
+        send_once(&sink).await,
+        MessageOutcome::Refused("554 5.7.1 <[address]> gets no mails with [number] in them".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_real_server_takes_a_mail_over_starttls_with_auth() {
+    let mut server = SmtpServer::start().await;
+    let mut transport = transport(server.settings());
+
+    for to in ["ada@example.org", "ädä@exämple.org"] {
+        assert_eq!(transport.send(&mail(to)).await, MessageOutcome::Sent("250 2.0.0 taken".to_owned()));
+        let report = server.next_report().await;
+        assert_eq!(report["tls"], true);
+        assert_eq!(report["user"], "fiador");
+        assert_eq!(report["sender"], "codes@shop.example");
+        assert_eq!(report["recipients"][0], mail(to).envelope.to()[0].to_string());
+        assert!(report["content"].as_str().unwrap().contains(&format!("\r\n{NUMBER}\r\n")), "{report}");
+    }
+    transport.close().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn settings_show_no_password() {
+    let shown = format!("{:?}", SmtpSink::start(SmtpTls::None).await.settings_with_account());
+
+    assert!(!shown.contains("sesame"), "{shown}");
+}
