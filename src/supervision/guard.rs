@@ -1,0 +1,169 @@
+//! The guard: a future around an actor's context that catches its falls.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    future::Future,
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{self, Poll, ready},
+    time::Duration,
+};
+
+use actix::{dev::ContextFut, prelude::*};
+use tokio::{
+    sync::watch,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::{Escalation, Health, Policy, Report};
+
+pub(super) struct Guard<A: Actor<Context = Context<A>>> {
+    name: &'static str,
+    policy: Policy,
+    context: ContextFut<A, Context<A>>,
+    /// False from a fall until `restarting` has returned; the actor must not be polled in between.
+    is_rebuilt: bool,
+    /// Some while the actor is down.
+    backoff: Option<Pin<Box<Sleep>>>,
+    /// When it fell, oldest first, no longer ago than the policy remembers.
+    falls: VecDeque<Instant>,
+    report: watch::Sender<Report>,
+    escalate: Box<dyn Fn(Escalation)>,
+}
+
+impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
+    pub(super) fn new(
+        name: &'static str,
+        policy: Policy,
+        context: ContextFut<A, Context<A>>,
+        report: watch::Sender<Report>,
+        escalate: Box<dyn Fn(Escalation)>,
+    ) -> Self {
+        Self { name, policy, context, is_rebuilt: true, backoff: None, falls: VecDeque::new(), report, escalate }
+    }
+}
+
+impl<A: Actor<Context = Context<A>> + Supervised> Future for Guard<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
+        let guard = self.get_mut();
+        loop {
+            ready!(guard.poll_backoff(cx));
+            let cause = ready!(guard.poll_actor(cx));
+            if guard.fell(cause).is_break() {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
+    fn poll_backoff(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        if let Some(backoff) = &mut self.backoff {
+            ready!(backoff.as_mut().poll(cx));
+            self.backoff = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready with the cause when the actor falls.
+    fn poll_actor(&mut self, cx: &mut task::Context<'_>) -> Poll<String> {
+        // Unwind safe: after a panic the actor is polled again only when `restarting` has rebuilt it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if !self.is_rebuilt {
+                self.rebuild();
+            }
+            Pin::new(&mut self.context).poll(cx)
+        }));
+        match outcome {
+            Ok(Poll::Pending) => {
+                self.came_up();
+                Poll::Pending
+            }
+            Ok(Poll::Ready(())) => Poll::Ready("stopped".to_owned()),
+            Err(panic) => Poll::Ready(message_of(&*panic)),
+        }
+    }
+
+    /// Drops the actor's futures and has it rebuild itself; `started` is called when it is polled next.
+    fn rebuild(&mut self) {
+        // False when the last address went meanwhile. The stopped context then ends once more, and `fell` lets it.
+        self.context.restart();
+        self.is_rebuilt = true;
+    }
+
+    fn came_up(&self) {
+        self.report.send_if_modified(|report| {
+            let was_down = report.health != Health::Up;
+            report.health = Health::Up;
+            was_down
+        });
+    }
+
+    /// Breaks when the actor is not to be tried again.
+    fn fell(&mut self, cause: String) -> ControlFlow<()> {
+        let anybody_can_ask = self.context.ctx().connected();
+        if !anybody_can_ask {
+            return ControlFlow::Break(());
+        }
+        self.count_fall(cause)?;
+        // Now and not after the backoff, so that asks in flight are answered; but once a fall, if it panics.
+        let was_rebuilt = std::mem::replace(&mut self.is_rebuilt, false);
+        if was_rebuilt && let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.rebuild())) {
+            self.count_fall(message_of(&*panic))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn count_fall(&mut self, cause: String) -> ControlFlow<()> {
+        let now = Instant::now();
+        self.falls.retain(|fall| now.duration_since(*fall) <= self.policy.within);
+        self.falls.push_back(now);
+        let remembered_falls = u32::try_from(self.falls.len()).unwrap_or(u32::MAX);
+        if remembered_falls > self.policy.max {
+            self.give_up(cause);
+            return ControlFlow::Break(());
+        }
+        self.back_off(self.policy.backoff(remembered_falls), &cause);
+        ControlFlow::Continue(())
+    }
+
+    fn back_off(&mut self, back_in: Duration, cause: &str) {
+        self.backoff = Some(Box::pin(sleep(back_in)));
+        self.report.send_modify(|report| {
+            report.health = Health::Down { back_in };
+            report.restarts += 1;
+            report.last_cause = Some(cause.into());
+        });
+    }
+
+    fn give_up(&mut self, cause: String) {
+        // Otherwise the context would poll the fallen actor once more when it is dropped.
+        self.context.ctx().terminate();
+        self.report.send_modify(|report| {
+            report.health = Health::Dead;
+            report.last_cause = Some(cause.as_str().into());
+        });
+        (self.escalate)(Escalation { actor: self.name, cause });
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Drop for Guard<A> {
+    /// Also runs when the arbiter ends; an actor that is up is then stopped by its context.
+    fn drop(&mut self) {
+        let is_down = self.backoff.is_some();
+        if is_down {
+            // Otherwise the context would call `started` when it is dropped.
+            self.context.ctx().terminate();
+        }
+        self.report.send_modify(|report| report.health = Health::Dead);
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message").to_owned()
+}
