@@ -3,6 +3,7 @@
 
 mod configuration;
 mod conformance;
+mod http;
 mod kit;
 mod mailer;
 mod mails;

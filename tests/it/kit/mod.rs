@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod fake_store;
+pub mod http;
 pub mod post;
 pub mod redis;
 pub mod smtp_server;

@@ -1,0 +1,60 @@
+//! Reads a request's body: what it may be, how long, and in what time.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use tokio::time::timeout;
+
+use super::{
+    problem::{Code, Problem},
+    routes::BodyStream,
+};
+
+/// The longest body, in bytes.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+/// The bytes of a JSON body. What is too large is refused as soon as that is known, and the rest is not read.
+pub(super) async fn read(headers: &HeaderMap, body: BodyStream, body_time: Duration) -> Result<Vec<u8>, Problem> {
+    if !is_plain_json(headers) {
+        let detail = "Send one header Content-Type: application/json, and no Content-Encoding";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    if declared_length(headers).is_some_and(|length| length > LONGEST as u64) {
+        return Err(too_large());
+    }
+    let late = |_elapsed| Problem::new(Code::RequestTimeout, format!("It must be here within {} s", body_time.as_secs()));
+    timeout(body_time, collect(body)).await.map_err(late)?
+}
+
+async fn collect(mut body: BodyStream) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_broken_off| Problem::new(Code::MalformedBody, "It broke off"))?;
+        if bytes.len() + chunk.len() > LONGEST {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::TooLarge, format!("It may have at most {LONGEST} bytes"))
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Parameters such as `charset=utf-8` are let pass: JSON is UTF-8, whatever they say (RFC 8259, 8.1 and 11).
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(media_type), None) = (types.next(), types.next()) else { return false };
+    let essence = media_type.as_bytes().split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+    let is_encoded = headers.contains_key(CONTENT_ENCODING);
+    essence.eq_ignore_ascii_case(b"application/json") && !is_encoded
+}

@@ -1,0 +1,151 @@
+//! Who calls: the API key, the time the call has, and the operation that it names.
+
+use std::time::Duration;
+
+use actix::Message;
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{
+    problem::{Code, Problem},
+    routes::Api,
+};
+use crate::{
+    domain::{ApplicationName, OperationId},
+    messages::Authenticate,
+    supervision::Ask,
+};
+
+const KEY_PREFIX: &str = "fdr_";
+/// Base64url of 256 bits.
+const KEY_BODY_LENGTH: usize = 43;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LONGEST_IDEMPOTENCY_KEY: usize = 255;
+
+/// An application whose key is valid.
+pub(super) struct Caller {
+    pub application: ApplicationName,
+    api_key: Zeroizing<String>,
+    patience: Patience,
+}
+
+impl Caller {
+    /// The owner of the request's API key. An absent, a malformed and an unknown key get the same answer.
+    pub async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Self, Problem> {
+        let api_key = Zeroizing::new(bearer_key(headers).ok_or_else(Problem::unauthorized)?.to_owned());
+        let mut patience = Patience::new(api.limits.ask_time);
+        let authenticate = Authenticate { api_key: String::clone(&api_key) };
+        let application = patience.ask(&api.asks.authenticate, authenticate).await?;
+        Ok(Self { application, api_key, patience })
+    }
+
+    /// Asks within what is left of the request's time.
+    pub async fn ask<M, T, E>(&mut self, ask: &Ask<M>, message: M) -> Result<T, Problem>
+    where
+        M: Message<Result = Result<T, E>> + Send + 'static,
+        T: Send,
+        E: Send,
+        Problem: From<E>,
+    {
+        self.patience.ask(ask, message).await
+    }
+
+    /// The operation that this request is: with an `Idempotency-Key` the same for the same API key, else a new one.
+    /// The store adds the address or the id.
+    pub fn operation(&self, headers: &HeaderMap) -> Result<OperationId, Problem> {
+        let operation = match idempotency_key(headers)? {
+            Some(idempotency_key) => derived_operation(&self.api_key, idempotency_key),
+            None => random_operation(),
+        };
+        Ok(operation)
+    }
+}
+
+/// The time in which all asks of one request must be answered together.
+pub(super) struct Patience {
+    left: Duration,
+}
+
+impl Patience {
+    pub fn new(left: Duration) -> Self {
+        Self { left }
+    }
+
+    pub async fn ask<M, T, E>(&mut self, ask: &Ask<M>, message: M) -> Result<T, Problem>
+    where
+        M: Message<Result = Result<T, E>> + Send + 'static,
+        T: Send,
+        E: Send,
+        Problem: From<E>,
+    {
+        let asked_at = Instant::now();
+        let answer = ask.ask(message, self.left).await;
+        self.left = self.left.saturating_sub(asked_at.elapsed());
+        Ok(answer?)
+    }
+}
+
+/// The key in `Authorization: Bearer fdr_…`; none when there is not exactly one header of that form.
+fn bearer_key(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = only(headers, &AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let body = key.trim_start_matches(' ').strip_prefix(KEY_PREFIX)?;
+    let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let is_key = body.len() == KEY_BODY_LENGTH && body.bytes().all(is_base64url);
+    (scheme.eq_ignore_ascii_case("bearer") && is_key).then(|| key.trim_start_matches(' '))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
+    if !headers.contains_key(IDEMPOTENCY_KEY) {
+        return Ok(None);
+    }
+    let malformed = || {
+        let detail = format!("Idempotency-Key must stand once, with 1 to {LONGEST_IDEMPOTENCY_KEY} visible ASCII characters");
+        Problem::new(Code::MalformedHeader, detail).with("field", "Idempotency-Key")
+    };
+    let key = only(headers, &IDEMPOTENCY_KEY).ok_or_else(malformed)?.as_bytes();
+    let is_key = (1..=LONGEST_IDEMPOTENCY_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    if is_key { Ok(Some(key)) } else { Err(malformed()) }
+}
+
+/// The header's value when it stands there exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a http::HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The lengths keep two pairs apart whose texts, written one after the other, are the same.
+fn derived_operation(api_key: &str, idempotency_key: &[u8]) -> OperationId {
+    let mut hash = Sha256::new();
+    hash.update(b"fiador operation 1");
+    for part in [api_key.as_bytes(), idempotency_key] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    OperationId(hash.finalize().into())
+}
+
+fn random_operation() -> OperationId {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(Uuid::new_v4().as_bytes());
+    bytes[16..].copy_from_slice(Uuid::new_v4().as_bytes());
+    OperationId(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_named_by_api_key_and_idempotency_key_together() {
+        let operation = derived_operation("key-1", b"once");
+
+        assert_eq!(operation, derived_operation("key-1", b"once"));
+        assert_ne!(operation, derived_operation("key-1", b"twice"));
+        assert_ne!(operation, derived_operation("key-2", b"once"));
+        assert_ne!(derived_operation("ab", b"c"), derived_operation("a", b"bc"));
+        assert_ne!(random_operation(), random_operation());
+    }
+}

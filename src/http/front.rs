@@ -1,0 +1,65 @@
+//! The outermost layer: what holds for every request, whoever answers it.
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, Method, Request, header::CACHE_CONTROL};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use uuid::Uuid;
+use warp::{Reply, filters::BoxedFilter, reply::Response};
+
+use super::{
+    Asks, Limits,
+    problem::Problem,
+    routes::{Api, routes},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The address at the other end of the request's connection, in its extensions. warp's own cannot be set from outside.
+#[derive(Clone, Copy)]
+pub(super) struct Peer(pub SocketAddr);
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Front {
+    routes: BoxedFilter<(Response,)>,
+}
+
+impl Front {
+    /// The front of one cell; it asks that cell's actors.
+    pub fn new(asks: Asks, limits: Limits) -> Self {
+        Self { routes: routes(&Arc::new(Api { asks, limits })) }
+    }
+
+    /// Answers one request: always, and with its own id. A handler that panics is answered for.
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
+        let request_id = Uuid::new_v4().to_string();
+        request.extensions_mut().insert(Peer(peer));
+        let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        let mut response = routed.unwrap_or_else(|_panic| {
+            tracing::error!(request.id = request_id, "a request's handler panicked");
+            Problem::internal().into_response()
+        });
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = problem.render(&request_id);
+        }
+        sign(&mut response, &request_id);
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response {
+        // Its target is no path, and warp 0.4.3's filters on whole paths panic at that.
+        if request.method() == Method::CONNECT {
+            return Problem::method_not_allowed("DELETE, GET, HEAD, POST").into_response();
+        }
+        warp::service(self.routes.clone()).oneshot(request).await.unwrap_or_else(|never| match never {})
+    }
+}
+
+fn sign(response: &mut Response, request_id: &str) {
+    let request_id = HeaderValue::from_str(request_id).expect("a UUID is visible ASCII");
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}

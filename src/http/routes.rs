@@ -1,0 +1,55 @@
+//! Which path leads to which handler. Paths match, or the answer is 404; everything after that is the handler's
+//! reply, never a rejection: so the first thing that is wrong is the one that is answered.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc};
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
+use http::{HeaderMap, Method};
+use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
+
+use super::{Asks, Limits, dev_inbox, health, problem::Problem, verifications};
+
+/// What every handler needs.
+pub(super) struct Api {
+    pub asks: Asks,
+    pub limits: Limits,
+}
+
+/// What handlers see of a request.
+pub(super) struct Call {
+    pub method: Method,
+    pub headers: HeaderMap,
+    pub body: BodyStream,
+}
+
+/// A body that has not been read yet.
+pub(super) type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
+
+pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
+    verifications::routes(api)
+        .or(health::routes(api))
+        .unify()
+        .or(dev_inbox::routes(api))
+        .unify()
+        .recover(async |_no_path_matched: Rejection| Ok::<_, Infallible>(Problem::not_found().into_response()))
+        .unify()
+        .boxed()
+}
+
+/// The request behind a path that matched. It rejects nothing.
+pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy {
+    warp::method().and(warp::header::headers_cloned()).and(warp::body::stream()).map(|method, headers, body| {
+        let body: BodyStream = Box::pin(whole_chunks(body));
+        Call { method, headers, body }
+    })
+}
+
+fn whole_chunks(body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> impl Stream<Item = Result<Bytes, warp::Error>> {
+    body.map(|chunk| chunk.map(|mut bytes| bytes.copy_to_bytes(bytes.remaining())))
+}
+
+/// A handler's result as a reply.
+pub(super) fn reply(result: Result<Response, Problem>) -> Response {
+    result.unwrap_or_else(Reply::into_response)
+}

@@ -1,0 +1,229 @@
+//! The accept loop. The port is bound once; the acceptor hands each connection to the cell with the fewest, and the cell
+//! serves it on its own thread until the end.
+//!
+//! A stop goes through the acceptor: when it ends, the cells' queues close, each cell lets its requests in flight finish and
+//! closes its idle connections.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::{
+    rt::{Read, Write},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use thiserror::Error;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::spawn_local,
+    time::{sleep, timeout},
+};
+
+use super::{Front, Limits};
+
+const MOST_HEADERS: usize = 64;
+const READ_BUFFER_BYTES: usize = 32 * 1024;
+/// After an error that more tries will only repeat, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why there is no listener.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// Another program has it, perhaps another Fiador.
+    #[error("cannot listen on {0}: the port is taken; stop the program that has it, or choose another port")]
+    Taken(SocketAddr),
+    /// The operating system refuses.
+    #[error("cannot listen on {address}: {source}")]
+    Refused {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What it says.
+        source: io::Error,
+    },
+}
+
+/// The bound port.
+pub struct Acceptor {
+    listener: TcpListener,
+    local_address: SocketAddr,
+    free_connections: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    /// Binds the port; port 0 lets the system choose one. It accepts nothing before [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`ListenError`], which names the address.
+    pub async fn bind(address: SocketAddr, limits: Limits) -> Result<Self, ListenError> {
+        let refused = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => ListenError::Taken(address),
+            _ => ListenError::Refused { address, source },
+        };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let local_address = listener.local_addr().map_err(refused)?;
+        Ok(Self { listener, local_address, free_connections: Arc::new(Semaphore::new(limits.connections)) })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Accepts connections and hands them to the cells until `stop`. With its end the port is free, and the cells
+    /// finish.
+    pub async fn run(self, mut cells: Vec<CellPort>, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        loop {
+            select! {
+                () = &mut stop => return,
+                arrival = self.accept() => hand_over(&mut cells, arrival),
+            }
+        }
+    }
+
+    async fn accept(&self) -> Arrival {
+        let place = self.free_connections.clone().acquire_owned().await.expect("the semaphore is never closed");
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => return Arrival { stream, peer, place },
+                Err(error) if is_the_peers(&error) => {}
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether only the one connection failed.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+}
+
+/// An accepted connection. The place is one of [`Limits::connections`].
+struct Arrival {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+}
+
+/// To the healthy cell with the fewest connections. Without a healthy one to any that is left, whose answers say what
+/// is wrong; without any at all it is closed.
+fn hand_over(cells: &mut [CellPort], arrival: Arrival) {
+    // Of cells with equally many each gets its turn.
+    cells.rotate_left(usize::from(!cells.is_empty()));
+    let mut by_preference: Vec<&CellPort> = cells.iter().filter(|cell| !cell.queue.is_closed()).collect();
+    by_preference.sort_by_key(|cell| (!(cell.is_healthy)(), cell.connections.load(Ordering::Relaxed)));
+    let Some(cell) = by_preference.first() else { return };
+    // A stream belongs to the reactor of the thread that made it: the cell is to register it with its own.
+    let Ok(stream) = arrival.stream.into_std() else { return };
+    let connection = Connection { stream, peer: arrival.peer, _place: arrival.place, _counted: Counted::new(&cell.connections) };
+    // A cell that ended in this moment closes it.
+    let _ = cell.queue.send(connection);
+}
+
+/// The acceptor's end of a cell.
+pub struct CellPort {
+    /// Bounded by [`Limits::connections`].
+    queue: mpsc::UnboundedSender<Connection>,
+    connections: Arc<AtomicUsize>,
+    is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The cell's end: the connections that it is to serve.
+pub struct CellConnections {
+    queue: mpsc::UnboundedReceiver<Connection>,
+}
+
+/// Both ends of a cell. `is_healthy` is asked at every connection, on the acceptor's thread, and must not block.
+pub fn cell(is_healthy: impl Fn() -> bool + Send + Sync + 'static) -> (CellPort, CellConnections) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let port = CellPort { queue: sender, connections: Arc::default(), is_healthy: Box::new(is_healthy) };
+    (port, CellConnections { queue: receiver })
+}
+
+impl CellConnections {
+    /// Serves connections on the current thread, which must run a `LocalSet` (an actix arbiter does), until the acceptor
+    /// ends, and then until the requests in flight are answered, at most [`Limits::grace`]. True when all were;
+    /// otherwise the rest ends with the thread.
+    pub async fn serve(mut self, front: Front, limits: Limits) -> bool {
+        let graceful = GracefulShutdown::new();
+        while let Some(connection) = self.queue.recv().await {
+            spawn_local(connection.serve(front.clone(), limits, graceful.watcher()));
+        }
+        timeout(limits.grace, graceful.shutdown()).await.is_ok()
+    }
+}
+
+/// A connection on its way to its cell, and there.
+struct Connection {
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    _place: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+impl Connection {
+    async fn serve(self, front: Front, limits: Limits, watcher: Watcher) {
+        let Ok(stream) = TcpStream::from_std(self.stream) else { return };
+        // Without it answers wait for the peer's delayed acknowledgements; a socket that refuses works all the same.
+        let _ = stream.set_nodelay(true);
+        serve_http1(TokioIo::new(stream), self.peer, front, limits, watcher).await;
+    }
+}
+
+/// One connection's requests, in clear or decrypted.
+async fn serve_http1(
+    stream: impl Read + Write + Unpin + 'static,
+    peer: SocketAddr,
+    front: Front,
+    limits: Limits,
+    watcher: Watcher,
+) {
+    let service = service_fn(|request| {
+        let front = front.clone();
+        async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(READ_BUFFER_BYTES)
+        .serve_connection(stream, service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error = %error, "a connection broke off");
+    }
+}
+
+/// One of a cell's connections, for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self(connections.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,231 @@
+//! `/v1/verifications`: start, read, check, cancel.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode, header::LOCATION};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{
+    body,
+    caller::Caller,
+    members::Members,
+    problem::Problem,
+    reply::{Rfc3339, json},
+    routes::{Api, Call, call, reply},
+};
+use crate::{
+    domain::{Approval, Delivery, DeliveryStatus, Status, Token, VerificationView},
+    messages::{CancelVerification, CheckNumber, ReadVerification, StartVerification},
+};
+
+pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
+    let api = api.clone();
+    let with_api = warp::any().map(move || api.clone());
+    let all = warp::path!("v1" / "verifications").and(with_api.clone()).and(call()).then(answer_all);
+    let one = warp::path!("v1" / "verifications" / String).and(with_api.clone()).and(call()).then(answer_one);
+    let checks = warp::path!("v1" / "verifications" / String / "check").and(with_api).and(call()).then(answer_checks);
+    all.or(one).unify().or(checks).unify().boxed()
+}
+
+async fn answer_all(api: Arc<Api>, call: Call) -> Response {
+    reply(match call.method {
+        Method::POST => start(&api, call).await,
+        _ => Err(Problem::method_not_allowed("POST")),
+    })
+}
+
+async fn answer_one(id: String, api: Arc<Api>, call: Call) -> Response {
+    reply(match call.method {
+        Method::GET | Method::HEAD => read(&api, &call, id).await,
+        Method::DELETE => cancel(&api, &call, id).await,
+        _ => Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
+    })
+}
+
+async fn answer_checks(id: String, api: Arc<Api>, call: Call) -> Response {
+    reply(match call.method {
+        Method::POST => check(&api, call, id).await,
+        _ => Err(Problem::method_not_allowed("POST")),
+    })
+}
+
+async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
+    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
+    let operation = caller.operation(&call.headers)?;
+    let mut members = Members::of_body(&body)?;
+    let start = StartVerification {
+        application: caller.application.clone(),
+        email: members.required_string("email")?,
+        token: members.optional_token("token")?,
+        purpose: members.optional_string("purpose")?,
+        locale: members.optional_string("locale")?,
+        ttl_seconds: members.optional_whole_number("ttl_seconds")?,
+        context_ip: context_ip(&mut members)?,
+        operation,
+    };
+    members.finish()?;
+    let verification = caller.ask(&api.asks.start_verification, start).await?;
+    let mut response = json(StatusCode::ACCEPTED, &VerificationBody::from(&verification));
+    response.headers_mut().insert(LOCATION, location(&verification));
+    Ok(response)
+}
+
+fn context_ip(members: &mut Members<'_>) -> Result<Option<String>, Problem> {
+    let Some(mut context) = members.optional_object("context", "context.")? else { return Ok(None) };
+    let ip = context.optional_string("ip")?;
+    context.finish()?;
+    Ok(ip)
+}
+
+fn location(verification: &VerificationView) -> HeaderValue {
+    let path = format!("/v1/verifications/{}", verification.id.as_str());
+    HeaderValue::from_str(&path).expect("an id is base64url")
+}
+
+async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
+    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let read = ReadVerification { application: caller.application.clone(), id };
+    let verification = caller.ask(&api.asks.read_verification, read).await?;
+    Ok(json(StatusCode::OK, &VerificationBody::from(&verification)))
+}
+
+async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
+    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
+    let operation = caller.operation(&call.headers)?;
+    let mut members = Members::of_body(&body)?;
+    let number = members.required_string("number")?;
+    members.finish()?;
+    let check = CheckNumber { application: caller.application.clone(), id, number, operation };
+    let approval = caller.ask(&api.asks.check_number, check).await?;
+    Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
+}
+
+async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
+    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let cancel = CancelVerification { application: caller.application.clone(), id };
+    caller.ask(&api.asks.cancel_verification, cancel).await?;
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// Once only the tombstone is left, without `email` and `delivery`.
+#[derive(Serialize)]
+struct VerificationBody<'a> {
+    id: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    purpose: &'a str,
+    expires_at: Rfc3339,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approved_at: Option<Rfc3339>,
+    attempts_remaining: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryBody<'a>>,
+}
+
+impl<'a> From<&'a VerificationView> for VerificationBody<'a> {
+    fn from(view: &'a VerificationView) -> Self {
+        Self {
+            id: view.id.as_str(),
+            status: status_word(view.status),
+            email: view.email.as_ref().map(|email| email.as_str()),
+            purpose: view.purpose.as_str(),
+            expires_at: Rfc3339(view.expires_at),
+            approved_at: view.approved_at.map(Rfc3339),
+            attempts_remaining: view.attempts_remaining,
+            delivery: view.delivery.as_ref().map(DeliveryBody::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DeliveryBody<'a> {
+    status: &'static str,
+    attempts: u32,
+    last_reply: Option<&'a str>,
+    next_attempt_at: Option<Rfc3339>,
+    message_id: &'a str,
+}
+
+impl<'a> From<&'a Delivery> for DeliveryBody<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        Self {
+            status: delivery_word(delivery.status),
+            attempts: delivery.attempts,
+            last_reply: delivery.last_reply.as_deref(),
+            next_attempt_at: delivery.next_attempt_at.map(Rfc3339),
+            message_id: &delivery.message_id,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ApprovalBody<'a> {
+    id: &'a str,
+    status: &'static str,
+    email: &'a str,
+    purpose: &'a str,
+    approved_at: Rfc3339,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenBody<'a>>,
+}
+
+impl<'a> From<&'a Approval> for ApprovalBody<'a> {
+    fn from(approval: &'a Approval) -> Self {
+        Self {
+            id: approval.id.as_str(),
+            status: status_word(Status::Approved),
+            email: approval.email.as_str(),
+            purpose: approval.purpose.as_str(),
+            approved_at: Rfc3339(approval.approved_at),
+            token: approval.token.as_ref().map(TokenBody::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum TokenBody<'a> {
+    Text(&'a str),
+    Json(&'a RawValue),
+}
+
+impl<'a> From<&'a Token> for TokenBody<'a> {
+    fn from(token: &'a Token) -> Self {
+        match token {
+            Token::Text(text) => Self::Text(text),
+            // Only in process can text that is no JSON have been deposited as such; it is better given back as a
+            // string than lost.
+            Token::Json(text) => serde_json::from_str(text).map_or(Self::Text(text), Self::Json),
+        }
+    }
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "pending",
+        Status::Approved => "approved",
+        Status::Canceled => "canceled",
+        Status::Exhausted => "exhausted",
+        Status::Expired => "expired",
+    }
+}
+
+fn delivery_word(status: DeliveryStatus) -> &'static str {
+    match status {
+        DeliveryStatus::Queued => "queued",
+        DeliveryStatus::Sending => "sending",
+        DeliveryStatus::Sent => "sent",
+        DeliveryStatus::Captured => "captured",
+        DeliveryStatus::Deferred => "deferred",
+        DeliveryStatus::Failed => "failed",
+        DeliveryStatus::Expired => "expired",
+        DeliveryStatus::Dropped => "dropped",
+    }
+}

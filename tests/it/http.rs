@@ -1,0 +1,6 @@
+//! The HTTP front over real sockets: replies, refusals in their order, strict bodies, the dev inbox, the accept loop.
+
+mod dev_inbox;
+mod refusals;
+mod replies;
+mod server;

@@ -1,0 +1,244 @@
+//! A Gateway (and dev inbox) that answers as its script says and remembers what it was asked.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use actix::prelude::*;
+use fiador::{
+    domain::{
+        ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, Moment, Purpose, Refusal, Status, Token,
+        VerificationId, VerificationView,
+    },
+    http::Asks,
+    messages::{
+        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckNumber, Failure, NotReady, ReadInbox,
+        ReadVerification, StartVerification, Unauthorized,
+    },
+    supervision::{self, Policy},
+};
+use tokio::sync::{Notify, Semaphore};
+
+/// The only key that the scripted Gateway knows, of the application `shop`.
+pub const KEY: &str = "fdr_CANARYkeyCANARYkeyCANARYkeyCANARYkeyCANARYk";
+pub const ID: &str = "vrf_CANARYid-CANARYid-CANARYid-CANARYid-CANARYi";
+/// 2026-11-22T22:59:54.007Z
+pub const NOW: Moment = Moment(1_795_388_394_007);
+
+/// What the Gateway was asked, keys and readiness apart.
+#[derive(Clone)]
+pub enum Seen {
+    Start(StartVerification),
+    Read(ReadVerification),
+    Check(CheckNumber),
+    Cancel(CancelVerification),
+    Inbox(ReadInbox),
+}
+
+/// What it answers.
+pub struct Answers {
+    pub start: Result<VerificationView, Failure>,
+    pub read: Result<VerificationView, Failure>,
+    pub check: Result<Approval, Failure>,
+    pub cancel: Result<(), Failure>,
+    pub readiness: Result<Vec<NotReady>, Failure>,
+    pub inbox: Vec<CapturedMail>,
+    /// It panics instead.
+    pub falls: bool,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            start: Ok(pending()),
+            read: Ok(pending()),
+            check: Ok(approval(None)),
+            cancel: Ok(()),
+            readiness: Ok(Vec::new()),
+            inbox: Vec::new(),
+            falls: false,
+        }
+    }
+}
+
+/// Shared by the test and the actor that plays it.
+#[derive(Clone)]
+pub struct Script(Arc<Shared>);
+
+struct Shared {
+    answers: Mutex<Answers>,
+    seen: Mutex<Vec<Seen>>,
+    authentications: Mutex<usize>,
+    asked: Notify,
+    /// A start is answered while there is a permit.
+    gate: Semaphore,
+}
+
+impl Script {
+    pub fn new() -> Self {
+        Self(Arc::new(Shared {
+            answers: Mutex::default(),
+            seen: Mutex::default(),
+            authentications: Mutex::default(),
+            asked: Notify::new(),
+            gate: Semaphore::new(1),
+        }))
+    }
+
+    pub fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.0.answers.lock().unwrap()
+    }
+
+    /// All that was asked since the last call.
+    pub fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.0.seen.lock().unwrap())
+    }
+
+    pub fn authentications(&self) -> usize {
+        *self.0.authentications.lock().unwrap()
+    }
+
+    /// From now on starts are not answered, until [`let_go`](Self::let_go).
+    pub fn hold_starts(&self) {
+        self.0.gate.try_acquire().unwrap().forget();
+    }
+
+    pub fn let_go(&self) {
+        self.0.gate.add_permits(1);
+    }
+
+    /// Waits until something was asked since the last call.
+    pub async fn asked(&self) {
+        self.0.asked.notified().await;
+    }
+
+    /// Plays the script, under guard, on the current arbiter.
+    pub fn asks(&self, permits: u32, is_live: fn() -> bool) -> Asks {
+        let script = self.clone();
+        let gateway = supervision::start("gateway", Policy::default(), permits, |_| {}, |_| ScriptedGateway { script });
+        Asks {
+            authenticate: gateway.asks(),
+            start_verification: gateway.asks(),
+            read_verification: gateway.asks(),
+            check_number: gateway.asks(),
+            cancel_verification: gateway.asks(),
+            readiness: gateway.asks(),
+            inbox: Some(gateway.asks()),
+            is_live: Arc::new(is_live),
+        }
+    }
+
+    fn saw(&self, what: Seen) {
+        self.0.seen.lock().unwrap().push(what);
+        self.0.asked.notify_one();
+        let falls = self.answers().falls;
+        assert!(!falls, "the script says so");
+    }
+}
+
+struct ScriptedGateway {
+    script: Script,
+}
+
+impl Actor for ScriptedGateway {
+    type Context = Context<Self>;
+}
+
+impl Supervised for ScriptedGateway {}
+
+impl Handler<Authenticate> for ScriptedGateway {
+    type Result = Result<ApplicationName, Unauthorized>;
+
+    fn handle(&mut self, ask: Authenticate, _: &mut Context<Self>) -> Self::Result {
+        *self.script.0.authentications.lock().unwrap() += 1;
+        if ask.api_key == KEY { Ok(ApplicationName::parse("shop").unwrap()) } else { Err(Unauthorized) }
+    }
+}
+
+impl Handler<StartVerification> for ScriptedGateway {
+    type Result = ResponseFuture<Result<VerificationView, Failure>>;
+
+    fn handle(&mut self, ask: StartVerification, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::Start(ask));
+        let script = self.script.clone();
+        Box::pin(async move {
+            let _permit = script.0.gate.acquire().await.unwrap();
+            script.answers().start.clone()
+        })
+    }
+}
+
+impl Handler<ReadVerification> for ScriptedGateway {
+    type Result = Result<VerificationView, Failure>;
+
+    fn handle(&mut self, ask: ReadVerification, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::Read(ask));
+        self.script.answers().read.clone()
+    }
+}
+
+impl Handler<CheckNumber> for ScriptedGateway {
+    type Result = Result<Approval, Failure>;
+
+    fn handle(&mut self, ask: CheckNumber, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::Check(ask));
+        self.script.answers().check.clone()
+    }
+}
+
+impl Handler<CancelVerification> for ScriptedGateway {
+    type Result = Result<(), Failure>;
+
+    fn handle(&mut self, ask: CancelVerification, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::Cancel(ask));
+        self.script.answers().cancel.clone()
+    }
+}
+
+impl Handler<AskReadiness> for ScriptedGateway {
+    type Result = Result<Vec<NotReady>, Failure>;
+
+    fn handle(&mut self, _: AskReadiness, _: &mut Context<Self>) -> Self::Result {
+        self.script.answers().readiness.clone()
+    }
+}
+
+impl Handler<ReadInbox> for ScriptedGateway {
+    type Result = Result<Vec<CapturedMail>, Failure>;
+
+    fn handle(&mut self, ask: ReadInbox, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::Inbox(ask));
+        Ok(self.script.answers().inbox.clone())
+    }
+}
+
+pub fn pending() -> VerificationView {
+    VerificationView {
+        id: VerificationId::parse(ID).unwrap(),
+        status: Status::Pending,
+        email: Some(EmailAddress::parse("ada@example.org").unwrap()),
+        purpose: Purpose::default(),
+        expires_at: NOW,
+        approved_at: None,
+        attempts_remaining: 5,
+        delivery: Some(Delivery {
+            status: DeliveryStatus::Queued,
+            attempts: 0,
+            last_reply: None,
+            next_attempt_at: None,
+            message_id: "<1@example.org>".to_owned(),
+        }),
+    }
+}
+
+pub fn approval(token: Option<Token>) -> Approval {
+    Approval {
+        id: VerificationId::parse(ID).unwrap(),
+        email: EmailAddress::parse("ada@example.org").unwrap(),
+        purpose: Purpose::default(),
+        approved_at: NOW,
+        token,
+    }
+}
+
+pub fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
+    Err(Failure::Refused(refusal))
+}
