@@ -110,6 +110,15 @@ mod by_hand {
             (Self { started_at: wall_clock(), started: Instant::now(), hand: hand.clone() }, hand)
         }
 
+        /// The system's clock, moved forward by as many seconds as `FIADOR_TESTING_CLOCK_AHEAD_SECONDS` says: for daemons that
+        /// tests start.
+        pub fn ahead_by_environment() -> Self {
+            let seconds = std::env::var("FIADOR_TESTING_CLOCK_AHEAD_SECONDS").ok().and_then(|text| text.parse().ok());
+            let hand = Hand::default();
+            hand.advance(Duration::from_secs(seconds.unwrap_or_default()));
+            Self::moved_by(&hand)
+        }
+
         /// The system's clock, moved forward by `hand`.
         pub fn moved_by(hand: &Hand) -> Self {
             Self { hand: hand.clone(), ..Self::system() }

@@ -4,5 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("nothing came before this");
+    #[cfg(feature = "testing")]
+    let _failpoints = fail::FailScenario::setup();
     fiador::cli::run()
 }

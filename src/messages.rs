@@ -238,6 +238,12 @@ pub struct MailQueued {
 #[rtype(result = "Result<Option<NotReady>, Failure>")]
 pub struct AskMailReadiness;
 
+/// app -> Mailer. Takes nothing more, gives back what it has not begun, finishes what it has, and answers when nothing is
+/// in hand. There is no way back. Asking again is safe.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct Drain;
+
 /// HTTP or in process -> Mailer. The mails in the dev inbox to `to` (all when none), newest first. With `wait_seconds` it
 /// waits so long for the first. `Unavailable` when mails go to an SMTP server.
 #[derive(Clone, Message)]

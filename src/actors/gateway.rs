@@ -56,6 +56,7 @@ impl Handler<Authenticate> for Gateway {
     type Result = Result<ApplicationName, Unauthorized>;
 
     fn handle(&mut self, ask: Authenticate, _: &mut Self::Context) -> Self::Result {
+        fail::fail_point!("gateway.authenticate");
         self.front.authenticate(&ask.api_key).ok_or(Unauthorized)
     }
 }

@@ -13,7 +13,9 @@ use tracing::debug;
 use crate::{
     domain::{Application, EmailAddress, Refusal},
     mail::{inbox::InboxMail, transport::Route},
-    messages::{AskMailReadiness, CapturedMail, ClaimMessages, Failure, MailQueued, NotReady, Probe, ReadInbox, SettleMessage},
+    messages::{
+        AskMailReadiness, CapturedMail, ClaimMessages, Drain, Failure, MailQueued, NotReady, Probe, ReadInbox, SettleMessage,
+    },
     supervision::Ask,
 };
 
@@ -32,12 +34,6 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 const CLAIM_DEADLINE: Duration = Duration::from_secs(2);
 /// The longest wait for a mail in the dev inbox, in seconds.
 const LONGEST_INBOX_WAIT_SECONDS: u64 = 30;
-
-/// app -> Mailer. Takes nothing more, gives back what it has not begun, finishes what it has, and answers when nothing is in
-/// hand. There is no way back. Asking again is safe.
-#[derive(Clone, Copy, Message)]
-#[rtype(result = "Result<(), Failure>")]
-pub struct Drain;
 
 /// The actor; see the module.
 pub struct Mailer {

@@ -54,6 +54,7 @@ pub(super) async fn settle(records: &impl Records, ask: SettleMessage) -> Result
     records.run(Settling::new(ask.key, ask.fence, ask.outcome)).await.map_err(failure)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 fn failure(error: StoreError) -> Failure {
     match error {
         StoreError::Unavailable(_) => Failure::Unavailable, // told in the log by whoever lost the connection or the file

@@ -6,7 +6,7 @@ use super::{
     settings::{Settings, SmtpSettings},
     validation::{Validation, is_loopback},
 };
-use crate::domain::EmailAddress;
+use crate::{domain::EmailAddress, mail::smtp::SmtpTls};
 
 /// The sender of mails that never leave the dev inbox.
 const DEV_SENDER: &str = "fiador@localhost.localdomain";
@@ -39,30 +39,19 @@ pub struct Smtp {
     pub port: u16,
     /// How the connection is encrypted.
     pub tls: SmtpTls,
+    /// Whether an unencrypted connection may leave this machine.
+    pub allow_plaintext: bool,
     /// As whom we log in; none: not at all.
     pub login: Option<SmtpLogin>,
     /// The sender for applications that name none.
     pub from: Option<EmailAddress>,
 }
 
-/// How a connection to an SMTP server is encrypted. Never opportunistically: who can strip STARTTLS would read the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SmtpTls {
-    /// From its first byte; port 465.
-    Implicit,
-    /// After STARTTLS, without which nothing is sent; port 587.
-    StartTls,
-    /// Not at all: loopback, or spelled out by the operator; port 25.
-    None,
-}
-
-impl SmtpTls {
-    fn default_port(self) -> u16 {
-        match self {
-            Self::Implicit => 465,
-            Self::StartTls => 587,
-            Self::None => 25,
-        }
+fn default_port(tls: SmtpTls) -> u16 {
+    match tls {
+        SmtpTls::Implicit => 465,
+        SmtpTls::StartTls => 587,
+        SmtpTls::None => 25,
     }
 }
 
@@ -111,9 +100,10 @@ impl Validation {
             host: settings.host.clone(),
             port: match settings.port {
                 Some(port) => self.in_range("smtp[0].port", port, 1..=65_535)?,
-                None => tls.default_port(),
+                None => default_port(tls),
             },
             tls,
+            allow_plaintext: settings.allow_plaintext,
             login: self.smtp_login(settings)?,
             from: settings.from.as_ref().map(|text| self.address("smtp[0].from", text)).transpose()?,
         })

@@ -19,8 +19,9 @@ use std::{
     time::Duration,
 };
 
+pub use crate::mail::smtp::SmtpTls;
 pub use error::{ConfigError, Place};
-pub use mail::{Mail, Smtp, SmtpLogin, SmtpTls};
+pub use mail::{Mail, Smtp, SmtpLogin};
 pub use secret::Secret;
 pub use store::{RedisServer, Store};
 

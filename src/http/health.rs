@@ -26,7 +26,7 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 
 async fn answer_live(api: Arc<Api>, call: Call) -> Response {
     reply_with(match call.method {
-        Method::GET | Method::HEAD if (api.asks.is_live)() => Ok(reply::json(StatusCode::OK, &json!({ "status": "live" }))),
+        Method::GET | Method::HEAD if (api.asks.is_live)().await => Ok(reply::json(StatusCode::OK, &json!({ "status": "live" }))),
         Method::GET | Method::HEAD => Err(Problem::unavailable("The daemon is ending", SOON)),
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })

@@ -21,6 +21,8 @@ mod verifications;
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
+
 pub use front::Front;
 pub use server::{Acceptor, CellConnections, CellPort, ListenError, cell};
 
@@ -45,8 +47,8 @@ pub struct Asks {
     pub readiness: Ask<AskReadiness>,
     /// `GET /dev/inbox`; none: there is no dev inbox, and its routes are unknown.
     pub inbox: Option<Ask<ReadInbox>>,
-    /// `GET /health/live`: false when only a new process can help. Called for every probe, so it must not block.
-    pub is_live: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// `GET /health/live`: false when only a new process can help.
+    pub is_live: Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
 }
 
 /// How much and how long the front puts up with.

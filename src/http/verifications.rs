@@ -16,7 +16,7 @@ use super::{
     routes::{Api, Call, call, reply},
 };
 use crate::{
-    domain::{Approval, Delivery, DeliveryStatus, Status, Token, VerificationView},
+    domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Status, Token, VerificationView},
     messages::{CancelVerification, CheckNumber, ReadVerification, StartVerification},
 };
 
@@ -134,7 +134,7 @@ impl<'a> From<&'a VerificationView> for VerificationBody<'a> {
         Self {
             id: view.id.as_str(),
             status: status_word(view.status),
-            email: view.email.as_ref().map(|email| email.as_str()),
+            email: view.email.as_ref().map(EmailAddress::as_str),
             purpose: view.purpose.as_str(),
             expires_at: Rfc3339(view.expires_at),
             approved_at: view.approved_at.map(Rfc3339),

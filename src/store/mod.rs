@@ -16,7 +16,7 @@ use crate::domain::LeasedMessage;
 use operations::Operation;
 
 pub use keys::{Handle, SHARDS};
-pub use ring::{KeyRing, RingError, open_or_make};
+pub use ring::{ClaimError, KeyRing, RingError, open_or_make};
 pub use vault::Vault;
 
 /// Why a store could not answer. What was asked for may or may not have happened unless the variant says otherwise.

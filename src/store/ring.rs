@@ -67,6 +67,17 @@ pub enum RingError {
     Store(String),
 }
 
+/// Why a store did not say to which ring it belongs.
+#[derive(Debug, Error)]
+pub enum ClaimError {
+    /// It is down, and may be back: with a ring on disk there is no need to wait for it.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It is there, and not to be used.
+    #[error("{0}")]
+    Unfit(String),
+}
+
 impl KeyRing {
     /// A new ring.
     pub fn generate(random: &mut impl CryptoRng) -> Self {
@@ -116,13 +127,14 @@ fn expand(secret: &Secret, info: &[&str]) -> Secret {
 /// `claim` tells the store a ring's fingerprint and origin, and answers with those the store then holds.
 ///
 /// A ring is on disk before the store knows it, under another name until the store has accepted it: a crash in between
-/// leaves a file that the next start takes up.
+/// leaves a file that the next start takes up. A store that is only unreachable is not waited for when the ring is there:
+/// it is asked again at each connection.
 ///
 /// # Errors
 /// [`RingError`], each naming the file.
 pub async fn open_or_make<F>(data_dir: &Path, claim: impl FnOnce(String, String) -> F) -> Result<KeyRing, RingError>
 where
-    F: Future<Output = Result<(String, String), String>>,
+    F: Future<Output = Result<(String, String), ClaimError>>,
 {
     let (path, pending) = (data_dir.join("keyring.toml"), data_dir.join("keyring.toml.new"));
     let (ring, is_pending) = match (read(&path)?, read(&pending)?) {
@@ -135,7 +147,14 @@ where
         }
     };
     let origin = format!("{} on {}", absolute(&path).display(), host());
-    let (fingerprint, made_at) = claim(ring.fingerprint(), origin).await.map_err(RingError::Store)?;
+    let (fingerprint, made_at) = match claim(ring.fingerprint(), origin).await {
+        Ok(held) => held,
+        Err(ClaimError::Unreachable(cause)) if !is_pending => {
+            tracing::warn!(cause, "store is not reached; starting all the same, with 503 until it is");
+            return Ok(ring);
+        }
+        Err(error) => return Err(RingError::Store(error.to_string())),
+    };
     if fingerprint != ring.fingerprint() {
         if is_pending {
             fs::remove_file(&pending).map_err(|cause| RingError::File { path: pending, cause })?;
@@ -224,7 +243,7 @@ fn host() -> String {
 mod tests {
     use super::*;
 
-    async fn accept(fingerprint: String, origin: String) -> Result<(String, String), String> {
+    async fn accept(fingerprint: String, origin: String) -> Result<(String, String), ClaimError> {
         Ok((fingerprint, origin))
     }
 
@@ -256,7 +275,7 @@ mod tests {
         let mut seen = String::new();
         let cut_off = |fingerprint: String, _| {
             seen = fingerprint;
-            async { Err("connection lost".to_owned()) }
+            async { Err(ClaimError::Unreachable("connection lost".to_owned())) }
         };
         assert!(open_or_make(dir.path(), cut_off).await.is_err());
 

@@ -10,14 +10,14 @@ use std::{
 
 use actix::prelude::*;
 use fiador::{
-    actors::mailer::{Drain, MAX_IN_HAND, MAX_SENDS, Mailer},
+    actors::mailer::{MAX_IN_HAND, MAX_SENDS, Mailer},
     domain::{ApplicationName, LeasedMessage, MessageOutcome, Moment, Refusal},
     mail::{
         inbox::{CAPACITY, Inbox},
         smtp::SmtpTls,
         transport::Route,
     },
-    messages::{AskMailReadiness, Failure, MailQueued, ReadInbox},
+    messages::{AskMailReadiness, Drain, Failure, MailQueued, ReadInbox},
     supervision::{AskError, Guarded, Policy, start},
 };
 

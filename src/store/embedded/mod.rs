@@ -5,7 +5,7 @@ mod tables;
 mod writer;
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -13,6 +13,7 @@ use std::{
 use redb::{Database, DatabaseError, backends::FileBackend};
 use thiserror::Error;
 
+use super::ClaimError;
 pub use writer::Writer;
 
 /// Why the file cannot be used.
@@ -42,9 +43,8 @@ fn open(path: &Path) -> Result<Database, OpenError> {
 ///
 /// # Errors
 /// Why the file cannot be used, as one line.
-pub fn claim_ring(path: &Path, fingerprint: &str, origin: &str) -> Result<(String, String), String> {
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let database = open(path).map_err(|error| error.to_string())?;
-    tables::claim_ring(&database, fingerprint, origin).map_err(|error| format!("{}: {error}", path.display()))
+pub fn claim_ring(path: &Path, fingerprint: &str, origin: &str) -> Result<(String, String), ClaimError> {
+    let database = open(path).map_err(|error| ClaimError::Unfit(error.to_string()))?;
+    let claimed = tables::claim_ring(&database, fingerprint, origin);
+    claimed.map_err(|error| ClaimError::Unfit(format!("{}: {error}", path.display())))
 }

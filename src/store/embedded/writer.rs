@@ -174,9 +174,9 @@ impl WriterThread {
         drop(tables);
         let durable =
             if batch.has_written { transaction.commit().map_err(Error::from) } else { transaction.abort().map_err(Error::from) };
-        let told = durable.as_ref().map(|()| ()).map_err(|error| StoreError::Unavailable(error.to_string()));
+        let told = durable.as_ref().copied().map_err(|error| StoreError::Unavailable(error.to_string()));
         for answer in batch.answers {
-            answer(told.as_ref().map(|()| ()));
+            answer(told.as_ref().copied());
         }
         durable
     }

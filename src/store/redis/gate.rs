@@ -4,6 +4,7 @@ use redis::{InfoDict, aio::MultiplexedConnection};
 use thiserror::Error;
 
 use super::{Link, RedisSettings, link::Fault};
+use crate::store::ClaimError;
 
 /// Holds the fingerprint and the origin of the key ring that names everything here.
 const RING_KEY: &str = "fiador:keyring";
@@ -53,7 +54,7 @@ async fn claim(connection: &mut MultiplexedConnection, fingerprint: &str, origin
 ///
 /// # Errors
 /// What is wrong with the server, or why it was not reached, as one line.
-pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: String) -> Result<(String, String), String> {
+pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: String) -> Result<(String, String), ClaimError> {
     let ask = async {
         let mut connection = Link::connect(settings).await?;
         let info: InfoDict = redis::cmd("INFO").query_async(&mut connection).await?;
@@ -61,7 +62,10 @@ pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: S
         warn_of_weak_persistence(&info);
         claim(&mut connection, &fingerprint, &origin).await
     };
-    ask.await.map_err(|fault| fault.to_string())
+    ask.await.map_err(|fault| match fault {
+        Fault::Unfit(unfit) => ClaimError::Unfit(unfit.to_string()),
+        Fault::Redis(_) | Fault::Silent => ClaimError::Unreachable(format!("{fault} ({})", settings.address())),
+    })
 }
 
 fn warn_of_weak_persistence(info: &InfoDict) {

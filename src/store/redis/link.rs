@@ -4,8 +4,8 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    ServerErrorKind, Value, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value,
+    aio::MultiplexedConnection,
 };
 use thiserror::Error;
 use tokio::{
@@ -35,22 +35,12 @@ pub struct RedisSettings {
     info: ConnectionInfo,
 }
 
-/// The URL is not one of Redis.
-#[derive(Debug, Error)]
-#[error("must be redis://, rediss:// or unix:// with a host or a path")]
-pub struct SettingsError;
-
 impl RedisSettings {
-    /// From a URL, and the password of its user when that stands in a file.
-    ///
-    /// # Errors
-    /// When it is no URL of a Redis server.
-    pub fn new(url: &str, password: Option<&str>) -> Result<Self, SettingsError> {
-        let info = url.into_connection_info().map_err(|_| SettingsError)?;
+    /// Where `info` says, over a socket that notices a peer that is gone.
+    pub fn new(info: ConnectionInfo) -> Self {
         let keepalive = redis::io::tcp::socket2::TcpKeepalive::new().with_time(Duration::from_secs(10));
-        let tcp = info.tcp_settings().clone().set_nodelay(true).set_keepalive(keepalive).set_user_timeout(Duration::from_secs(5));
-        let login = password.map_or_else(|| info.redis_settings().clone(), |p| info.redis_settings().clone().set_password(p));
-        Ok(Self { info: info.set_tcp_settings(tcp).set_redis_settings(login) })
+        let tcp = info.tcp_settings().clone().set_nodelay(true).set_keepalive(keepalive);
+        Self { info: info.set_tcp_settings(tcp.set_user_timeout(Duration::from_secs(5))) }
     }
 
     /// The address without user and password, for logs.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 
 pub use gate::{Unfit, claim_ring};
-pub use link::{Link, RedisSettings, SettingsError};
+pub use link::{Link, RedisSettings};
 
 use self::commit::Committed;
 use super::{

@@ -41,7 +41,7 @@ async fn a_body_that_is_no_json_object_is_malformed() {
         r#"{"email":"canary@example.org""#,
         r#"{"email":"canary@example.org"} {}"#,
         r#"{"email":"canary@example.org",}"#,
-        r#"{'email':'canary@example.org'}"#,
+        r"{'email':'canary@example.org'}",
         r#"[{"email":"canary@example.org"}]"#,
         r#""canary@example.org""#,
         "null",

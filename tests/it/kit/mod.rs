@@ -4,6 +4,7 @@ pub mod fake_store;
 pub mod http;
 pub mod post;
 pub mod redis;
+pub mod scripted_gateway;
 pub mod smtp_server;
 pub mod smtp_sink;
 pub mod stores;

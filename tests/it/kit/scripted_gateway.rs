@@ -122,7 +122,7 @@ impl Script {
             cancel_verification: gateway.asks(),
             readiness: gateway.asks(),
             inbox: Some(gateway.asks()),
-            is_live: Arc::new(is_live),
+            is_live: Arc::new(move || Box::pin(async move { is_live() })),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use ::redis::IntoConnectionInfo;
 use fiador::{
     actors::{EmbeddedStore, RedisStore, StoreAsks},
     clock::{Clock, Hand},
@@ -132,7 +133,7 @@ pub async fn embedded_store(directory: &Path, clock: Clock) -> StoreAsks {
 
 /// A store on this server, connected, with the key ring of `directory`.
 pub async fn redis_store(url: &str, directory: &Path, hand: &Hand) -> StoreAsks {
-    let settings = RedisSettings::new(url, None).unwrap();
+    let settings = settings(url);
     let asks = unconnected_redis_store(settings.clone(), redis_ring(&settings, directory).await, hand);
     until_ready(&asks).await;
     asks
@@ -160,4 +161,8 @@ fn failure(error: AskError<Failure>) -> Failure {
         AskError::Refused(failure) => failure,
         other => panic!("the store did not answer: {other}"),
     }
+}
+
+pub fn settings(url: &str) -> RedisSettings {
+    RedisSettings::new(url.into_connection_info().unwrap())
 }

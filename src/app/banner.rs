@@ -1,0 +1,53 @@
+use std::{net::SocketAddr, path::absolute};
+
+use crate::config::{Config, Mail, Store};
+
+/// What the daemon prints when it listens: where everything is, and what to try.
+pub(super) struct Banner {
+    store: String,
+    mail: String,
+    /// The file of the demo application's key.
+    demo_key: Option<String>,
+}
+
+impl Banner {
+    pub(super) fn of(config: &Config) -> Self {
+        let store = match &config.store {
+            Store::Embedded => format!("embedded, in {}", config.data_dir.display()),
+            Store::Redis(server) => format!("Redis at {server}"),
+        };
+        let mail = match &config.mail {
+            Mail::Smtp(smtp) => format!("SMTP to {}:{}", smtp.host, smtp.port),
+            Mail::DevInbox => "dev inbox, no mail leaves this machine".to_owned(),
+        };
+        let demo_key = config.data_dir.join("demo.key");
+        let demo_key = absolute(&demo_key).unwrap_or(demo_key).display().to_string();
+        Self { store, mail, demo_key: config.demo_sender.is_some().then_some(demo_key) }
+    }
+
+    pub(super) fn print(&self, address: SocketAddr) {
+        println!("fiador {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+        println!("  store: {}\n  mail:  {}", self.store, self.mail);
+        if let Some(demo_key) = &self.demo_key {
+            println!("\nTry it in another shell: start a verification, read its mail, check the number.\n");
+            println!("{}", try_lines(address, demo_key));
+            println!("\nAll mails: http://{address}/dev/inbox");
+        }
+    }
+}
+
+/// Three lines for a shell with curl and grep: the first sets ID, the second NUMBER.
+fn try_lines(address: SocketAddr, demo_key: &str) -> String {
+    let call = format!("-H \"Authorization: Bearer $(cat '{demo_key}')\" -H 'Content-Type: application/json'");
+    let base = format!("http://{address}");
+    [
+        format!(
+            "ID=$(curl -s {base}/v1/verifications {call} -d '{{\"email\":\"ada@example.org\"}}' | grep -o 'vrf_[A-Za-z0-9_-]*'); echo \"$ID\""
+        ),
+        format!(
+            "NUMBER=$(curl -s '{base}/dev/inbox/messages?to=ada@example.org&wait_seconds=5' | grep -oE 'n[0-9]{{8}}' | grep -oE -m1 '[0-9]{{8}}' | head -n 1); echo \"$NUMBER\""
+        ),
+        format!("curl -s \"{base}/v1/verifications/$ID/check\" {call} -d \"{{\\\"number\\\":\\\"$NUMBER\\\"}}\""),
+    ]
+    .join("\n")
+}

@@ -1,0 +1,166 @@
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+
+use actix::prelude::*;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::StartError;
+use crate::{
+    actors::{EmbeddedStore, Gateway, MailAsks, Mailer, RedisStore, StoreAsks, mailer::MAX_IN_HAND},
+    clock::Clock,
+    config::{Config, Mail, Smtp, Store},
+    demo,
+    domain::Application,
+    mail::{
+        inbox::Inbox,
+        smtp::{SmtpLimits, SmtpSettings},
+        transport::Route,
+    },
+    messages::{Drain, Probe, ReadInbox},
+    store::{
+        self, KeyRing, Vault,
+        embedded::{self, Writer},
+        redis::{self, RedisSettings},
+    },
+    supervision::{self, Ask, Escalation, Guarded, Policy, Prober},
+};
+
+/// Asks that may be on their way to one Gateway, and to one store.
+const PERMITS: u32 = 1024;
+
+/// What the actors are made from. Each cell, and the Mailer's thread, makes its own from a clone.
+#[derive(Clone)]
+pub struct Parts {
+    applications: Arc<Vec<Application>>,
+    store: StorePlan,
+    route: Route,
+    escalations: UnboundedSender<Escalation>,
+}
+
+#[derive(Clone)]
+enum StorePlan {
+    Redis(Box<(RedisSettings, KeyRing, Clock)>),
+    Embedded(Box<Writer>),
+}
+
+/// A store that runs on this arbiter.
+pub struct RunningStore {
+    /// What it can be asked.
+    pub asks: StoreAsks,
+    /// Whether it is alive.
+    pub probe: Prober<Probe>,
+}
+
+/// A Mailer that runs on this arbiter.
+#[derive(Clone)]
+pub struct RunningMailer {
+    /// What the Gateway asks it.
+    pub asks: MailAsks,
+    /// The dev inbox; none when mails go to an SMTP server.
+    pub inbox: Option<Ask<ReadInbox>>,
+    /// Ends its work.
+    pub drain: Ask<Drain>,
+    /// Whether it is alive.
+    pub probe: Arc<Prober<Probe>>,
+}
+
+impl Parts {
+    /// Opens or makes what the configuration names: the data directory, the demo application, the store and its key ring.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing runs then.
+    pub async fn prepare(config: &Config, clock: Clock, escalations: UnboundedSender<Escalation>) -> Result<Self, StartError> {
+        make_directory(&config.data_dir)?;
+        let mut applications = config.applications.clone();
+        if let Some(sender) = &config.demo_sender {
+            applications.push(demo::application(&config.data_dir, sender)?.0);
+        }
+        let route = match &config.mail {
+            Mail::Smtp(smtp) => Route::smtp(vec![smtp_settings(smtp)])?,
+            Mail::DevInbox => {
+                let clock = clock.clone();
+                Route::memory(Inbox::new(move || clock.now()))
+            }
+        };
+        let store = prepare_store(config, clock).await?;
+        Ok(Self { applications: Arc::new(applications), store, route, escalations })
+    }
+
+    /// Starts a store on this arbiter.
+    pub fn start_store(&self) -> RunningStore {
+        match self.store.clone() {
+            StorePlan::Redis(plan) => {
+                let (settings, ring, clock) = *plan;
+                let store = self.guard("redis-store", PERMITS, RedisStore::new(settings, ring, clock));
+                RunningStore { asks: StoreAsks::of(&store), probe: store.probes() }
+            }
+            StorePlan::Embedded(writer) => {
+                let store = self.guard("embedded-store", PERMITS, EmbeddedStore::new(*writer));
+                RunningStore { asks: StoreAsks::of(&store), probe: store.probes() }
+            }
+        }
+    }
+
+    /// Starts the Mailer on this arbiter, beside a store.
+    pub fn start_mailer(&self, store: &StoreAsks) -> RunningMailer {
+        let mailer = Mailer::new(self.route.clone(), self.applications.clone(), store.claim.clone(), store.settle.clone());
+        let has_inbox = self.route.inbox().is_some();
+        let mailer = self.guard("mailer", MAX_IN_HAND, mailer);
+        RunningMailer {
+            asks: MailAsks { queued: mailer.asks(), readiness: mailer.asks() },
+            inbox: has_inbox.then(|| mailer.asks()),
+            drain: mailer.asks(),
+            probe: Arc::new(mailer.probes()),
+        }
+    }
+
+    /// Starts a Gateway on this arbiter.
+    pub fn start_gateway(&self, store: StoreAsks, mail: MailAsks) -> Guarded<Gateway> {
+        self.guard("gateway", PERMITS, Gateway::new(self.applications.clone(), store, mail))
+    }
+
+    fn guard<A: Actor<Context = Context<A>> + Supervised>(&self, name: &'static str, permits: u32, actor: A) -> Guarded<A> {
+        let escalations = self.escalations.clone();
+        let escalate = move |escalation| {
+            let _ = escalations.send(escalation); // nobody listens once the daemon stops
+        };
+        supervision::start(name, Policy::default(), permits, escalate, |_| actor)
+    }
+}
+
+async fn prepare_store(config: &Config, clock: Clock) -> Result<StorePlan, StartError> {
+    match &config.store {
+        Store::Redis(server) => {
+            let settings = RedisSettings::new(server.connection_info());
+            let claim = |fingerprint, origin| redis::claim_ring(&settings, fingerprint, origin);
+            let ring = store::open_or_make(&config.data_dir, claim).await?;
+            Ok(StorePlan::Redis(Box::new((settings, ring, clock))))
+        }
+        Store::Embedded => {
+            let path = config.data_dir.join("fiador.redb");
+            let claim = |fingerprint: String, origin: String| {
+                let claimed = embedded::claim_ring(&path, &fingerprint, &origin);
+                async { claimed }
+            };
+            let ring = store::open_or_make(&config.data_dir, claim).await?;
+            Ok(StorePlan::Embedded(Box::new(Writer::start(&path, Vault::new(ring), clock)?)))
+        }
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| StartError::System(path.display().to_string(), error))
+}
+
+fn smtp_settings(smtp: &Smtp) -> SmtpSettings {
+    SmtpSettings {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        tls: smtp.tls,
+        allow_plaintext: smtp.allow_plaintext,
+        user: smtp.login.as_ref().map(|login| login.user.clone()),
+        password: smtp.login.as_ref().map(|login| login.password.expose().to_owned().into()),
+        extra_roots: Vec::new(),
+        limits: SmtpLimits::default(),
+    }
+}
