@@ -33,7 +33,9 @@ pub(super) async fn read(headers: &HeaderMap, body: BodyStream, body_time: Durat
 async fn collect(mut body: BodyStream) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_broken_off| Problem::new(Code::MalformedBody, "It broke off"))?;
+        let chunk = chunk.map_err(|_broken_off| {
+            Problem::new(Code::MalformedBody, "It broke off, or its chunks are not framed as HTTP has them")
+        })?;
         if bytes.len() + chunk.len() > LONGEST {
             return Err(too_large());
         }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use actix::Message;
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -16,7 +15,6 @@ use super::{
 use crate::{
     domain::{ApplicationName, OperationId},
     messages::Authenticate,
-    supervision::Ask,
 };
 
 const KEY_PREFIX: &str = "fdr_";
@@ -29,28 +27,19 @@ const LONGEST_IDEMPOTENCY_KEY: usize = 255;
 pub(super) struct Caller {
     pub application: ApplicationName,
     api_key: Zeroizing<String>,
-    patience: Patience,
+    /// What authenticating left of [`Limits::ask_time`](super::Limits::ask_time), for the ask that the call is about.
+    pub time_left: Duration,
 }
 
 impl Caller {
     /// The owner of the request's API key. An absent, a malformed and an unknown key get the same answer.
     pub async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Self, Problem> {
         let api_key = Zeroizing::new(bearer_key(headers).ok_or_else(Problem::unauthorized)?.to_owned());
-        let mut patience = Patience::new(api.limits.ask_time);
         let authenticate = Authenticate { api_key: String::clone(&api_key) };
-        let application = patience.ask(&api.asks.authenticate, authenticate).await?;
-        Ok(Self { application, api_key, patience })
-    }
-
-    /// Asks within what is left of the request's time.
-    pub async fn ask<M, T, E>(&mut self, ask: &Ask<M>, message: M) -> Result<T, Problem>
-    where
-        M: Message<Result = Result<T, E>> + Send + 'static,
-        T: Send,
-        E: Send,
-        Problem: From<E>,
-    {
-        self.patience.ask(ask, message).await
+        let asked_at = Instant::now();
+        let application = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await?;
+        let time_left = api.limits.ask_time.saturating_sub(asked_at.elapsed());
+        Ok(Self { application, api_key, time_left })
     }
 
     /// The operation that this request is: with an `Idempotency-Key` the same for the same API key, else a new one.
@@ -61,30 +50,6 @@ impl Caller {
             None => random_operation(),
         };
         Ok(operation)
-    }
-}
-
-/// The time in which all asks of one request must be answered together.
-pub(super) struct Patience {
-    left: Duration,
-}
-
-impl Patience {
-    pub fn new(left: Duration) -> Self {
-        Self { left }
-    }
-
-    pub async fn ask<M, T, E>(&mut self, ask: &Ask<M>, message: M) -> Result<T, Problem>
-    where
-        M: Message<Result = Result<T, E>> + Send + 'static,
-        T: Send,
-        E: Send,
-        Problem: From<E>,
-    {
-        let asked_at = Instant::now();
-        let answer = ask.ask(message, self.left).await;
-        self.left = self.left.saturating_sub(asked_at.elapsed());
-        Ok(answer?)
     }
 }
 

@@ -16,11 +16,10 @@ use uuid::Uuid;
 use warp::{Filter, Rejection, filters::BoxedFilter, host::Authority, reply::Response};
 
 use super::{
-    caller::Patience,
     front::Peer,
     problem::{Code, Problem},
     reply::{Rfc3339, json},
-    routes::{Api, Call, call, reply},
+    routes::{Api, Call, answer, call},
 };
 use crate::{
     messages::{CapturedMail, ReadInbox},
@@ -43,16 +42,16 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 }
 
 async fn answer_page(api: Arc<Api>, is_local: bool, call: Call) -> Response {
-    let Some(inbox) = api.asks.inbox.as_ref().filter(|_| is_local) else { return reply(Err(Problem::not_found())) };
-    reply(match call.method {
+    let Some(inbox) = api.asks.inbox.as_ref().filter(|_| is_local) else { return answer(Err(Problem::not_found())) };
+    answer(match call.method {
         Method::GET | Method::HEAD => page(&api, inbox).await,
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
 }
 
 async fn answer_messages(api: Arc<Api>, is_local: bool, call: Call, query: Vec<(String, String)>) -> Response {
-    let Some(inbox) = api.asks.inbox.as_ref().filter(|_| is_local) else { return reply(Err(Problem::not_found())) };
-    reply(match call.method {
+    let Some(inbox) = api.asks.inbox.as_ref().filter(|_| is_local) else { return answer(Err(Problem::not_found())) };
+    answer(match call.method {
         Method::GET | Method::HEAD => messages(&api, inbox, &query).await,
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
@@ -77,7 +76,7 @@ fn wait_seconds(text: &str) -> Result<u64, Problem> {
 
 async fn read(api: &Api, inbox: &Ask<ReadInbox>, what: ReadInbox) -> Result<Vec<CapturedMail>, Problem> {
     let patience = api.limits.ask_time + Duration::from_secs(what.wait_seconds);
-    Patience::new(patience).ask(inbox, what).await
+    Ok(inbox.ask(what, patience).await?)
 }
 
 #[derive(Serialize)]

@@ -9,9 +9,12 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 use super::{
     problem::Problem,
     reply,
-    routes::{Api, Call, call, reply as reply_with},
+    routes::{Api, Call, answer, call},
 };
-use crate::{messages::NotReady, supervision::AskError};
+use crate::{
+    messages::{AskReadiness, NotReady},
+    supervision::AskError,
+};
 
 /// How soon to ask again.
 const SOON: Duration = Duration::from_secs(1);
@@ -25,7 +28,7 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 }
 
 async fn answer_live(api: Arc<Api>, call: Call) -> Response {
-    reply_with(match call.method {
+    answer(match call.method {
         Method::GET | Method::HEAD if (api.asks.is_live)().await => Ok(reply::json(StatusCode::OK, &json!({ "status": "live" }))),
         Method::GET | Method::HEAD => Err(Problem::unavailable("The daemon is ending", SOON)),
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
@@ -33,14 +36,14 @@ async fn answer_live(api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn answer_ready(api: Arc<Api>, call: Call) -> Response {
-    reply_with(match call.method {
+    answer(match call.method {
         Method::GET | Method::HEAD => readiness(&api).await,
         _ => Err(Problem::method_not_allowed("GET, HEAD")),
     })
 }
 
 async fn readiness(api: &Api) -> Result<Response, Problem> {
-    let missing = api.asks.readiness.ask(crate::messages::AskReadiness, api.limits.ask_time).await;
+    let missing = api.asks.readiness.ask(AskReadiness, api.limits.ask_time).await;
     let missing = missing.unwrap_or_else(|error| vec![gateway_not_ready(&error)]);
     if missing.is_empty() {
         return Ok(reply::json(StatusCode::OK, &json!({ "status": "ready" })));

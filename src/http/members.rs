@@ -1,7 +1,7 @@
 //! The members of a JSON object, taken one by one and strictly: each at most once, none unknown, all of the type that
 //! is asked for. Refusals name members and never repeat values.
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -101,7 +101,7 @@ impl<'a> Members<'a> {
 
     fn take(&mut self, name: &'static str) -> Option<&'a RawValue> {
         let position = self.left.iter().position(|(present, _)| present == name)?;
-        Some(self.left.swap_remove(position).1)
+        Some(self.left.remove(position).1)
     }
 
     fn problem(&self, code: Code, name: &str, what: &str) -> Problem {
@@ -123,7 +123,7 @@ fn text_of(string: &RawValue) -> Result<String, Problem> {
     serde_json::from_str(string.get()).map_err(|_| malformed("A string in it is not Unicode text"))
 }
 
-fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(Code::MalformedBody, detail)
 }
 

@@ -5,7 +5,8 @@
 //! problem that a handler left. Handlers ask the Gateway and translate; they decide nothing.
 //!
 //! Not answered by us, but by hyper, is what is no HTTP at all (400) or has over-long headers (431): without body and
-//! request id. A connection that sends no whole header within [`Limits::header_time`] is closed, idle ones too.
+//! request id. A connection that sends no whole header within [`Limits::header_time`] is closed, idle ones too. After a
+//! 408 or 413 the rest of the body is not read, and the connection is closed.
 
 mod body;
 mod caller;

@@ -133,6 +133,10 @@ impl Problem {
         Self::new(Code::Unavailable, detail).retry_after(back_in)
     }
 
+    fn of_unknown_outcome() -> Self {
+        Self::unavailable("It may have been done; ask again with the same Idempotency-Key", SOON)
+    }
+
     /// The problem as an answer to the request of that id.
     pub fn render(&self, request_id: &str) -> Response {
         let (status, code, title) = self.code.facts();
@@ -203,15 +207,9 @@ where
         match error {
             AskError::Overloaded => Self::overloaded(),
             AskError::Unavailable(back_in) => Self::unavailable("Nothing was done; ask again later", back_in),
-            AskError::TimedOut | AskError::Crashed => Self::from_unknown_outcome(),
+            AskError::TimedOut | AskError::Crashed => Self::of_unknown_outcome(),
             AskError::Refused(refusal) => refusal.into(),
         }
-    }
-}
-
-impl Problem {
-    fn from_unknown_outcome() -> Self {
-        Self::unavailable("It may have been done; ask again with the same Idempotency-Key", SOON)
     }
 }
 
@@ -225,7 +223,7 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(refusal) => refusal.into(),
-            Failure::Unavailable => Self::from_unknown_outcome(),
+            Failure::Unavailable => Self::of_unknown_outcome(),
             Failure::Overloaded => Self::overloaded(),
         }
     }

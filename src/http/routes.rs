@@ -50,6 +50,6 @@ fn whole_chunks(body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> impl
 }
 
 /// A handler's result as a reply.
-pub(super) fn reply(result: Result<Response, Problem>) -> Response {
+pub(super) fn answer(result: Result<Response, Problem>) -> Response {
     result.unwrap_or_else(Reply::into_response)
 }

@@ -13,7 +13,7 @@ use super::{
     members::Members,
     problem::Problem,
     reply::{Rfc3339, json},
-    routes::{Api, Call, call, reply},
+    routes::{Api, Call, answer, call},
 };
 use crate::{
     domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Status, Token, VerificationView},
@@ -30,14 +30,14 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 }
 
 async fn answer_all(api: Arc<Api>, call: Call) -> Response {
-    reply(match call.method {
+    answer(match call.method {
         Method::POST => start(&api, call).await,
         _ => Err(Problem::method_not_allowed("POST")),
     })
 }
 
 async fn answer_one(id: String, api: Arc<Api>, call: Call) -> Response {
-    reply(match call.method {
+    answer(match call.method {
         Method::GET | Method::HEAD => read(&api, &call, id).await,
         Method::DELETE => cancel(&api, &call, id).await,
         _ => Err(Problem::method_not_allowed("DELETE, GET, HEAD")),
@@ -45,14 +45,14 @@ async fn answer_one(id: String, api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn answer_checks(id: String, api: Arc<Api>, call: Call) -> Response {
-    reply(match call.method {
+    answer(match call.method {
         Method::POST => check(&api, call, id).await,
         _ => Err(Problem::method_not_allowed("POST")),
     })
 }
 
 async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
-    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call.headers).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
@@ -67,7 +67,7 @@ async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
         operation,
     };
     members.finish()?;
-    let verification = caller.ask(&api.asks.start_verification, start).await?;
+    let verification = api.asks.start_verification.ask(start, caller.time_left).await?;
     let mut response = json(StatusCode::ACCEPTED, &VerificationBody::from(&verification));
     response.headers_mut().insert(LOCATION, location(&verification));
     Ok(response)
@@ -86,28 +86,28 @@ fn location(verification: &VerificationView) -> HeaderValue {
 }
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
-    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call.headers).await?;
     let read = ReadVerification { application: caller.application.clone(), id };
-    let verification = caller.ask(&api.asks.read_verification, read).await?;
+    let verification = api.asks.read_verification.ask(read, caller.time_left).await?;
     Ok(json(StatusCode::OK, &VerificationBody::from(&verification)))
 }
 
 async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
-    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call.headers).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
     let number = members.required_string("number")?;
     members.finish()?;
     let check = CheckNumber { application: caller.application.clone(), id, number, operation };
-    let approval = caller.ask(&api.asks.check_number, check).await?;
+    let approval = api.asks.check_number.ask(check, caller.time_left).await?;
     Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
 }
 
 async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
-    let mut caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call.headers).await?;
     let cancel = CancelVerification { application: caller.application.clone(), id };
-    caller.ask(&api.asks.cancel_verification, cancel).await?;
+    api.asks.cancel_verification.ask(cancel, caller.time_left).await?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

@@ -114,9 +114,9 @@ async fn duplicate_members_are_refused_however_they_are_spelled_but_not_inside_o
 async fn a_member_name_that_is_no_name_is_not_repeated() {
     let front = TestFront::start().await;
 
-    for name in ["canary@example.org", "13579135", "CANARY-is-a-name-but-one-that-is-far-too-long", ""] {
-        let body = format!(r#"{{"email":"canary@example.org","number":"13579135","{name}":1}}"#);
-        assert!(Reply::to(front.check(body)).await.json()["field"] != name);
+    for name in ["canary@example.org", "13579135", "CANARY-is-a-name-but-one-that-is-far-too-long", "", "a\\n"] {
+        let request = front.check(format!(r#"{{"number":"13579135","{name}":1}}"#));
+        assert!(Reply::to(request).await.problem(400, "field-unknown").get("field").is_none());
     }
     let body = r#"{"13579135":"canary","13579135":1}"#;
     assert_both_refuse(&front, body, 400, "field-duplicate", None).await;
@@ -191,7 +191,7 @@ async fn a_chunked_body_is_taken() {
     let front = TestFront::start().await;
     let key = authorization();
 
-    let chunks = "f\r\n{\"email\":\"ada@e\r\nd\r\nxample.org\"} \n\r\n0\r\n\r\n";
+    let chunks = "f\r\n{\"email\":\"ada@e\r\ne\r\nxample.org\"} \n\r\n0\r\n\r\n";
     let reply = front.raw(format!("{START_HEAD}{key}Transfer-Encoding: chunked\r\n\r\n{chunks}")).await;
 
     assert_eq!(reply.status, 202, "{}", reply.text);

@@ -142,7 +142,7 @@ async fn a_header_that_comes_too_slowly_is_cut_off() {
 #[actix::test]
 async fn what_is_no_http_and_headers_without_end_are_refused() {
     let front = TestFront::start().await;
-    let many = (0..65).map(|n| format!("X-{n}: canary\r\n")).collect::<String>();
+    let many = "X-Canary: canary\r\n".repeat(65);
     let long = format!("X-Long: {}\r\n", "canary".repeat(10_000));
 
     for sent in ["\u{0}canary\r\n\r\n", &format!("GET / HTTP/1.1\r\n{many}\r\n"), &format!("GET / HTTP/1.1\r\n{long}\r\n")] {
