@@ -4,6 +4,7 @@
 mod configuration;
 mod conformance;
 mod http;
+mod in_process;
 mod kit;
 mod mailer;
 mod mails;
