@@ -8,3 +8,4 @@ mod mailer;
 mod mails;
 mod smtp;
 mod supervision;
+mod transitions;

@@ -1,0 +1,7 @@
+//! The rules without a server: each transition on the record of one address, by a clock moved by hand.
+
+mod checks;
+mod ends;
+mod mails;
+mod one_address;
+mod starts;
