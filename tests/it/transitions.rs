@@ -2,6 +2,8 @@
 
 mod checks;
 mod ends;
+mod histories;
 mod mails;
 mod one_address;
+mod onlooker;
 mod starts;
