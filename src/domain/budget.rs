@@ -52,18 +52,27 @@ impl TokenBucket {
         allowance.at_once.saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
     }
 
+    /// How long until it holds one; nothing when it does.
+    pub fn wait(self, allowance: Allowance, now: Moment) -> Duration {
+        let latest = now + allowance.one_back_each * allowance.at_once;
+        self.after_one_more(allowance, now).since(latest)
+    }
+
     /// Takes one.
     ///
     /// # Errors
     /// How long until there is one, when there is none; then nothing is taken.
     pub fn take(&mut self, allowance: Allowance, now: Moment) -> Result<(), Duration> {
-        let taken = self.full_at.max(now) + allowance.one_back_each;
-        let latest = now + allowance.one_back_each * allowance.at_once;
-        if taken > latest {
-            return Err(taken.since(latest));
+        let wait = self.wait(allowance, now);
+        if !wait.is_zero() {
+            return Err(wait);
         }
-        self.full_at = taken;
+        self.full_at = self.after_one_more(allowance, now);
         Ok(())
+    }
+
+    fn after_one_more(self, allowance: Allowance, now: Moment) -> Moment {
+        self.full_at.max(now) + allowance.one_back_each
     }
 
     /// Gives one back.

@@ -114,17 +114,19 @@ impl Verification {
         self.message.verification_ended();
     }
 
-    /// As its application sees it.
+    /// As its application sees it, `now` being the moment to which its record has aged.
     pub fn view(&self, id: &VerificationId, address_checks_left: u32, now: Moment) -> VerificationView {
+        let status = self.status(now);
+        let wrong_checks_left = if status == Status::Pending { self.wrong_checks_left } else { 0 };
         VerificationView {
             id: id.clone(),
-            status: self.status(now),
+            status,
             email: Some(self.address.clone()),
             purpose: self.purpose.clone(),
             expires_at: self.expires_at,
             approved_at: self.approved_at(),
-            attempts_remaining: least(self.wrong_checks_left, address_checks_left),
-            delivery: Some(self.message.view(self.expires_at, now)),
+            attempts_remaining: least(wrong_checks_left, address_checks_left),
+            delivery: Some(self.message.view()),
         }
     }
 

@@ -10,3 +10,4 @@ mod mailer;
 mod mails;
 mod smtp;
 mod supervision;
+mod transitions;

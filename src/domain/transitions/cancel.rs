@@ -20,10 +20,7 @@ pub fn cancel(mut record: AddressRecord, request: Cancel, now: Moment) -> Outcom
     if verification.status(now) != Status::Pending {
         return Outcome::unchanged(Ok(()));
     }
-    let unsent = verification.message.is_untried().then_some(verification.started_at);
     verification.finish(End::Canceled(now));
-    if let Some(charged_at) = unsent {
-        record.give_back_send(charged_at);
-    }
+    record.give_back_unused_send(&request.key);
     Outcome::changed(Ok(()), record, vec![Effect::Unqueue, Effect::DropToken])
 }

@@ -51,6 +51,11 @@ pub enum Effect {
     DropToken,
 }
 
+impl Effect {
+    /// Of a mail that will never be sent, which somebody should hear of.
+    const FAILED: [Self; 2] = [Self::Unqueue, Self::ListAsFailed];
+}
+
 impl<A> Outcome<A> {
     fn unchanged(answer: A) -> Self {
         Self { answer, commit: None }

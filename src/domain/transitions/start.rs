@@ -56,7 +56,7 @@ pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome
     if let Some(found) = find_own(&record, request, now) {
         return Outcome::unchanged(found.map(|view| Started { view, message: None }));
     }
-    if let Err(refusal) = record.room_for_one_more(now).and_then(|()| record.take_send(now)) {
+    if let Err(refusal) = record.take_send(now) {
         return Outcome::unchanged(Err(refusal));
     }
     let mut verification = open(request, now);
