@@ -15,6 +15,10 @@ pub enum Budget {
     AddressPending,
     /// Wrong checks of one address.
     AddressChecks,
+    /// Verifications started for one end user's IP address, IPv6 by /64.
+    IpStarts,
+    /// Numbers presented to one application that led nowhere.
+    NumberMisses,
 }
 
 impl Budget {
@@ -25,9 +29,16 @@ impl Budget {
             Self::VerificationSends => "verification-sends",
             Self::AddressPending => "address-pending",
             Self::AddressChecks => "address-checks",
+            Self::IpStarts => "ip-starts",
+            Self::NumberMisses => "number-misses",
         }
     }
 }
+
+/// Starts of one end user's IP address: twenty at once, one back each half minute.
+pub const IP_STARTS: Allowance = Allowance { at_once: 20, one_back_each: Duration::from_secs(30) };
+/// Misses of one application's look-up by number: a thousand at once, one back each ten seconds.
+pub const NUMBER_MISSES: Allowance = Allowance { at_once: 1000, one_back_each: Duration::from_secs(10) };
 
 /// What a token bucket allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -74,6 +74,7 @@ impl TestStore {
             wrong_checks: 5,
             mail_domain: "example.org".to_owned(),
             context_ip: None,
+            is_found_by_number: false,
             with_lease: true,
             operation: new_operation(),
         }
