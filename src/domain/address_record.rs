@@ -24,7 +24,7 @@ const PAUSES: [Duration; 3] = [Duration::from_secs(30), Duration::from_secs(60),
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressRecord {
     sends: TokenBucket,
-    /// The mails of the last hour.
+    /// The mails of the last hour that are charged, oldest first.
     sent_at: Vec<Moment>,
     pub(super) wrong_checks: TokenBucket,
     /// Pending, or ended within the last minute.
@@ -123,7 +123,7 @@ impl AddressRecord {
         let charged_at = self.verification_mut(key).filter(gives_back).and_then(|v| v.message.take_charge());
         if let Some(index) = self.sent_at.iter().position(|&at| Some(at) == charged_at) {
             self.sent_at.remove(index);
-            self.sends.give_back(SENDS);
+            self.sends.give_back(SENDS, &self.sent_at);
         }
     }
 
