@@ -26,7 +26,7 @@ const PAUSES: [Duration; 3] = [Duration::from_secs(30), Duration::from_secs(60),
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressRecord {
     sends: TokenBucket,
-    /// The mails of the last hour.
+    /// The mails of the last hour that are charged, oldest first.
     sent_at: Vec<Moment>,
     pub(super) wrong_checks: TokenBucket,
     /// Pending, or ended within the last minute.
@@ -143,7 +143,7 @@ impl AddressRecord {
         });
         if let Some(index) = self.sent_at.iter().position(|&at| Some(at) == charged_at) {
             self.sent_at.remove(index);
-            self.sends.give_back(SENDS);
+            self.sends.give_back(SENDS, &self.sent_at);
         }
     }
 

@@ -86,9 +86,12 @@ impl TokenBucket {
         self.full_at.max(now) + allowance.one_back_each
     }
 
-    /// Gives one back.
-    pub fn give_back(&mut self, allowance: Allowance) {
-        self.full_at = self.full_at - allowance.one_back_each;
+    /// Gives one back that was taken within the last `one_back_each`, as if it had never been taken; `others_taken_at` are
+    /// the moments, oldest first, when others were taken within that time.
+    pub fn give_back(&mut self, allowance: Allowance, others_taken_at: &[Moment]) {
+        let each = allowance.one_back_each;
+        let used_by_others = others_taken_at.iter().fold(Moment::default(), |full_at, &at| full_at.max(at) + each);
+        self.full_at = (self.full_at - each).max(used_by_others);
     }
 
     /// Whether it holds all it can, and so need not be kept.
@@ -120,7 +123,19 @@ mod tests {
         assert_eq!(bucket.take(HOURLY, start), Err(Duration::from_secs(3600)));
         assert_eq!(bucket.take(HOURLY, start + Duration::from_secs(600)), Err(Duration::from_secs(3000)));
         bucket.take(HOURLY, start + Duration::from_secs(3600)).unwrap();
-        bucket.give_back(HOURLY);
+        bucket.give_back(HOURLY, &[start]);
         assert_eq!(bucket.left(HOURLY, start + Duration::from_secs(3600)), 1);
+    }
+
+    #[test]
+    fn what_is_given_back_leaves_no_trace_in_what_was_taken_after_it() {
+        let start = Moment(1_000_000_000);
+        let later = start + Duration::from_secs(3599);
+        let mut bucket = TokenBucket::default();
+        bucket.take(HOURLY, start).unwrap();
+        bucket.take(HOURLY, later).unwrap();
+        bucket.give_back(HOURLY, &[later]);
+
+        assert_eq!(bucket.full_at(), later + Duration::from_secs(3600));
     }
 }

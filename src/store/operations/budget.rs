@@ -82,7 +82,7 @@ impl Operation for Charging {
         }
         match self.step {
             Step::Take => bucket.take(self.place.allowance, now).expect("there is one left"),
-            Step::GiveBack => bucket.give_back(self.place.allowance),
+            Step::GiveBack => bucket.give_back(self.place.allowance, &[]),
         }
         let record = seal_record(vault, self.place.handle, &bucket, bucket.full_at(), now);
         Ok(Decision { answer: Ok(()), write: Some(Write { record, effects: Vec::new(), sealed: Sealed::default() }) })

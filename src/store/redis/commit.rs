@@ -1,4 +1,4 @@
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use redis::{Cmd, Script, Value};
 
@@ -14,6 +14,8 @@ use crate::{
 
 /// Mails that failed are listed for an hour.
 const FAILED_LISTED_MS: u64 = 3_600_000;
+/// Tokens and numbers stay a little longer than the rules release them: a cell's clock may be a second behind the server's.
+const LINGERING: Duration = Duration::from_secs(2);
 /// The argument that says which key must lead nowhere yet.
 const NEW_NUMBER: usize = 4;
 
@@ -74,18 +76,19 @@ impl Commit {
     fn add(&mut self, effect: Effect, place: &MessageKey, sealed: &Sealed, now: Moment) {
         let (queue, token) = (keys::queue(self.shard), keys::token(self.shard, &place.verification));
         let at = |moment: Moment| number(moment.0);
+        let past = |until: Moment| number((until + LINGERING).0);
         match effect {
             Effect::Enqueue(due_at) => self.push(queue, &[b"ZADD", &at(due_at), &member(place)]),
             Effect::Unqueue => self.push(queue, &[b"ZREM", &member(place)]),
             Effect::ListAsFailed => self.list_as_failed(place, now),
-            Effect::StoreToken(until) => self.push(token, &[b"SET", &sealed.token, b"PXAT", &at(until)]),
-            Effect::KeepToken(until) => self.push(token, &[b"PEXPIREAT", &at(until)]),
+            Effect::StoreToken(until) => self.push(token, &[b"SET", &sealed.token, b"PXAT", &past(until)]),
+            Effect::KeepToken(until) => self.push(token, &[b"PEXPIREAT", &past(until)]),
             Effect::DropToken => self.push(token, &[b"UNLINK"]),
             Effect::StoreNumber(key, until) => {
-                self.push(keys::number(self.shard, &key), &[b"SET", &sealed.id, b"PXAT", &at(until)]);
+                self.push(keys::number(self.shard, &key), &[b"SET", &sealed.id, b"PXAT", &past(until)]);
                 self.arguments[NEW_NUMBER] = number(self.keys.len() as u64); // it was pushed last
             }
-            Effect::KeepNumber(key, until) => self.push(keys::number(self.shard, &key), &[b"PEXPIREAT", &at(until)]),
+            Effect::KeepNumber(key, until) => self.push(keys::number(self.shard, &key), &[b"PEXPIREAT", &past(until)]),
             Effect::DropNumber(key) => self.push(keys::number(self.shard, &key), &[b"UNLINK"]),
             Effect::Forget { verification, number } => {
                 let forgotten = MessageKey { verification, ..*place };
