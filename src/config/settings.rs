@@ -11,6 +11,7 @@ use crate::domain::Limits;
 pub(super) struct Settings {
     pub data_dir: String,
     pub http: HttpSettings,
+    pub compat: CompatSettings,
     pub store: StoreSettings,
     pub dev: DevSettings,
     pub log: LogSettings,
@@ -24,6 +25,7 @@ impl Default for Settings {
         Self {
             data_dir: "data".to_owned(),
             http: HttpSettings::default(),
+            compat: CompatSettings::default(),
             store: StoreSettings::default(),
             dev: DevSettings::default(),
             log: LogSettings::default(),
@@ -45,6 +47,14 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self { listen: "127.0.0.1:8420".to_owned(), allow_plaintext: false }
     }
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct CompatSettings {
+    pub listen: String,
+    pub application: String,
+    pub public: bool,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -114,6 +124,7 @@ fn starttls() -> String {
 pub(super) struct ApplicationSettings {
     pub name: String,
     pub display_name: Option<String>,
+    #[serde(default)]
     pub keys: Vec<KeySettings>,
     pub locale: Option<String>,
     pub from: Option<String>,

@@ -37,11 +37,13 @@ impl Validation {
         let smtp = self.smtp(settings)?;
         let mail = self.mail(settings, smtp, listen)?;
         let default_sender = mail.default_sender();
-        let applications = self.applications(&settings.applications, default_sender.as_ref())?;
+        let applications = self.applications(settings, default_sender.as_ref())?;
+        let compat = self.compat(&settings.compat, &applications)?;
         let demo_sender = self.demo_sender(listen, applications.is_empty(), default_sender)?;
         Ok(Config {
             data_dir: PathBuf::from(&settings.data_dir),
             listen,
+            compat,
             store: self.store(&settings.store)?,
             mail,
             applications,
