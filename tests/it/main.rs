@@ -8,6 +8,7 @@ mod in_process;
 mod kit;
 mod mailer;
 mod mails;
+mod readme;
 mod smtp;
 mod supervision;
 mod transitions;
