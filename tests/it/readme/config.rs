@@ -16,7 +16,7 @@ async fn the_six_lines_and_a_new_key_are_enough_for_a_redis_and_an_smtp_server()
     make_redis_user(&redis, "open sesame");
     let key = write_config(&directory, &redis, &smtp);
     let root = trusted_root(&directory, &smtp);
-    let daemon = Daemon::start_in(directory, &[("SSL_CERT_FILE", &root)]);
+    let daemon = Daemon::start_in(directory, &arguments_after("serve"), &[("SSL_CERT_FILE", &root)]);
 
     let call = format!("curl -s http://{}/v1/verifications -H 'Authorization: Bearer {key}'", daemon.address);
     let call = format!("{call} -H 'Content-Type: application/json'");
@@ -65,14 +65,20 @@ fn write_config(directory: &TempDir, redis: &TestRedis, smtp: &SmtpServer) -> St
         .replace("/etc/fiador/redis-password", &path("redis-password"))
         .replace("/etc/fiador/smtp-password", &path("smtp-password"));
     let (key, declaration) = new_key();
-    fs::write(path("config.toml"), lines + &declaration).unwrap();
+    fs::write(path("fiador.toml"), lines + &declaration).unwrap();
     key
+}
+
+/// `command` and its arguments, as the README shows them behind `cargo run`.
+fn arguments_after(command: &str) -> Vec<&'static str> {
+    let part = format!("-- {command}");
+    let line = shown("sh", &part).lines().find(|line| line.contains(&part)).unwrap();
+    line.split(' ').skip_while(|word| *word != command).collect()
 }
 
 /// What the README's command prints: a key, and its three lines.
 fn new_key() -> (String, String) {
-    let arguments = shown("sh", "key new").trim().split_once(" -- ").unwrap().1.split(' ');
-    let printed = Command::new(env!("CARGO_BIN_EXE_fiador")).args(arguments).output().unwrap().stdout;
+    let printed = Command::new(env!("CARGO_BIN_EXE_fiador")).args(arguments_after("key")).output().unwrap().stdout;
     let printed = String::from_utf8(printed).unwrap();
     let key = printed.lines().find(|line| line.starts_with("fdr_")).unwrap().to_owned();
     let declaration = printed[printed.find("[[applications]]").unwrap()..].to_owned();

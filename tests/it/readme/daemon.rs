@@ -21,12 +21,13 @@ pub struct Daemon {
 impl Daemon {
     /// Without configuration: embedded store, dev inbox, demo application.
     pub fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), &[])
+        Self::start_in(tempfile::tempdir().unwrap(), &[], &[])
     }
 
-    /// With what is in `directory`, and more variables of the environment.
-    pub fn start_in(directory: TempDir, variables: &[(&str, &Path)]) -> Self {
+    /// In `directory`, with these arguments, and more variables of the environment.
+    pub fn start_in(directory: TempDir, arguments: &[&str], variables: &[(&str, &Path)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_fiador"))
+            .args(arguments)
             .current_dir(directory.path())
             .env("FIADOR__HTTP__LISTEN", "127.0.0.1:0")
             .envs(variables.iter().copied())
@@ -36,7 +37,7 @@ impl Daemon {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut until = |part: &str| lines.by_ref().take_while(|line| !line.contains(part)).collect::<Vec<_>>();
         let banner = until("  mail:  ");
-        let has_demo = !directory.path().join("config.toml").exists();
+        let has_demo = directory.path().join("data/demo.key").exists();
         let tried = if has_demo { until("All mails:") } else { Vec::new() };
         let (_, address) = banner[0].split_once("http://").unwrap();
         let curls: Vec<_> = tried.into_iter().filter(|line| line.contains("curl")).collect();
