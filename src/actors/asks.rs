@@ -8,6 +8,9 @@ use crate::{
     supervision::{Ask, AskError, Guarded},
 };
 
+/// Questions whether a store is up, at once: they get through while all its other permits are taken.
+const READINESS_PERMITS: u32 = 64;
+
 /// What a store can be asked, whichever it is.
 #[derive(Clone)]
 pub struct StoreAsks {
@@ -63,7 +66,7 @@ impl StoreAsks {
             end: store.asks(),
             claim: store.asks(),
             settle: store.asks(),
-            readiness: store.asks(),
+            readiness: store.asks_apart(READINESS_PERMITS),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     EXIT_GAVE_UP, Parts, StartError,
-    parts::{RunningMailer, RunningStore},
+    parts::{RunningMailer, RunningStore, SIDE_PERMITS},
 };
 use crate::{
     actors::Gateway,
@@ -216,7 +216,7 @@ fn asks(gateway: &Guarded<Gateway>, store: RunningStore, mailer: RunningMailer) 
         check_by_number: gateway.asks(),
         resend_verification: gateway.asks(),
         cancel_verification: gateway.asks(),
-        readiness: gateway.asks(),
+        readiness: gateway.asks_apart(SIDE_PERMITS),
         inbox: mailer.inbox,
         is_live: Arc::new(move || all_alive(probes.clone())),
     }

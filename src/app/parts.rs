@@ -27,6 +27,10 @@ use crate::{
 /// Asks that may be on their way to one Gateway, and to one store.
 const PERMITS: u32 = 1024;
 
+/// Asks beside the work itself, of each kind: about readiness, the inbox, the stop. They get through while all other permits
+/// are taken.
+pub(super) const SIDE_PERMITS: u32 = 64;
+
 /// What the actors are made from. Each cell, and the Mailer's thread, makes its own from a clone.
 #[derive(Clone)]
 pub struct Parts {
@@ -106,9 +110,9 @@ impl Parts {
         let has_inbox = self.route.inbox().is_some();
         let mailer = self.guard("mailer", MAX_IN_HAND, mailer);
         RunningMailer {
-            asks: MailAsks { queued: mailer.asks(), readiness: mailer.asks() },
-            inbox: has_inbox.then(|| mailer.asks()),
-            drain: mailer.asks(),
+            asks: MailAsks { queued: mailer.asks(), readiness: mailer.asks_apart(SIDE_PERMITS) },
+            inbox: has_inbox.then(|| mailer.asks_apart(SIDE_PERMITS)),
+            drain: mailer.asks_apart(SIDE_PERMITS),
             probe: Arc::new(mailer.probes()),
         }
     }

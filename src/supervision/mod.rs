@@ -125,7 +125,7 @@ pub struct Guarded<A: Actor> {
 }
 
 impl<A: Actor> Guarded<A> {
-    /// The handle to ask `M`. All handles of one actor share its permits.
+    /// The handle to ask `M`. All handles of one actor share its permits, but those that stand [apart](Self::asks_apart).
     pub fn asks<M>(&self) -> Ask<M>
     where
         A: Handler<M>,
@@ -133,6 +133,16 @@ impl<A: Actor> Guarded<A> {
         M: Message<Result: Send> + Send + 'static,
     {
         Ask::new(self.address.clone().recipient(), self.gate.clone())
+    }
+
+    /// The handle to ask `M` with `permits` of its own, for what has to get through when all others are taken.
+    pub fn asks_apart<M>(&self, permits: u32) -> Ask<M>
+    where
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+        M: Message<Result: Send> + Send + 'static,
+    {
+        Ask::new(self.address.clone().recipient(), Arc::new(Gate::new(permits, self.gate.report())))
     }
 
     /// The handle to probe with `M`, past the permits.

@@ -21,6 +21,16 @@ async fn asks_beyond_the_permits_are_overloaded() {
 }
 
 #[actix::test]
+async fn asks_apart_get_through_while_all_other_permits_are_taken() {
+    let bench = Bench::with_permits(1);
+    let apart = bench.counter.asks_apart::<Count>(1);
+    bench.ask_and_leave(Hang);
+    assert_eq!(bench.ask(Count).await, Err(AskError::Overloaded));
+
+    assert_eq!(apart.ask(Count, DEADLINE).await, tally(1, 0));
+}
+
+#[actix::test]
 async fn asks_that_time_out_keep_their_permits_until_they_are_handled() {
     let bench = Bench::with_permits(2);
     let (go_on, told) = oneshot::channel();
