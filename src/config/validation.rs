@@ -37,13 +37,15 @@ impl Validation {
         let smtp = self.smtp(settings)?;
         let mail = self.mail(settings, smtp, listen)?;
         let default_sender = mail.default_sender();
-        let applications = self.applications(&settings.applications, default_sender.as_ref())?;
+        let templates = self.templates(&settings.mail.templates_dir)?;
+        let applications = self.applications(&settings.applications, default_sender.as_ref(), &templates)?;
         let demo_sender = self.demo_sender(listen, applications.is_empty(), default_sender)?;
         Ok(Config {
             data_dir: PathBuf::from(&settings.data_dir),
             listen,
             store: self.store(&settings.store)?,
             mail,
+            templates,
             applications,
             demo_sender,
             log: self.log(&settings.log)?,

@@ -10,4 +10,5 @@ mod mailer;
 mod mails;
 mod smtp;
 mod supervision;
+mod templates;
 mod transitions;
