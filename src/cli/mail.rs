@@ -66,13 +66,11 @@ fn load(file: Option<&Path>) -> Result<Config, Refusal> {
 fn choose(config: &Config, name: Option<&str>) -> Result<Application, Refusal> {
     let wanted = |application: &&Application| name.is_none_or(|name| application.name.as_str() == name);
     let mut found = config.applications.iter().filter(wanted);
-    match (found.next(), found.next()) {
-        (Some(application), None) => Ok(application.clone()),
-        _ => {
-            let names: Vec<&str> = config.applications.iter().map(|application| application.name.as_str()).collect();
-            Err(Refusal(format!("--application must be one of: {}", names.join(", "))))
-        }
+    if let (Some(application), None) = (found.next(), found.next()) {
+        return Ok(application.clone());
     }
+    let names: Vec<&str> = config.applications.iter().map(|application| application.name.as_str()).collect();
+    Err(Refusal(format!("--application must be one of: {}", names.join(", "))))
 }
 
 /// A mail such as a start now would queue.

@@ -125,8 +125,8 @@ fn check_subject(source: &Source, subject: &str) -> Result<(), TemplateError> {
 
 /// For what no line of the template has, but its tags give.
 fn check_links_put_together(source: &Source, filled: &str) -> Result<(), TemplateError> {
-    let first_tag = || Tags::of(&source.text).first_line().unwrap_or(1);
-    links::first(filled).map_or(Ok(()), |(_, found)| Err(TemplateError::Link { line: source.line(first_tag()), found }))
+    let line = || source.line(Tags::of(&source.text).line_of_text().unwrap_or(1));
+    links::first(filled).map_or(Ok(()), |(_, found)| Err(TemplateError::Link { line: line(), found }))
 }
 
 /// What is left of HTML when it is copied, roughly.

@@ -10,3 +10,4 @@ mod checking;
 mod connecting;
 mod facts;
 mod reply;
+mod template_error;

@@ -106,7 +106,7 @@ async fn a_number_holds_as_long_as_its_purpose_says() {
         application.purposes.insert(Purpose::parse("invite").unwrap(), ttl);
     });
     let service = service.await;
-    let start = async |purpose: &str, ttl_seconds| {
+    let start = async |purpose: &str, ttl_seconds: Option<u64>| {
         let email = format!("{purpose}-{}@example.org", ttl_seconds.unwrap_or_default());
         let start = StartVerification { purpose: Some(purpose.to_owned()), ttl_seconds, ..service.starting(&email) };
         service.service().asks().ask(start, Duration::from_secs(5)).await

@@ -236,7 +236,10 @@ fn what_a_template_may_not_say_is_refused_with_its_file_and_line() {
         (["Code\n{{ number }}", text, html], "default.subject:2: must use the number only where number_in_subject is true"),
         ([subject, "{{ number }}\n\nSee https://shop.example", html], &format!("default.txt:3: has https:; {link}")),
         ([subject, text, "{{ number }}\n<p><A\nhref='x'>"], "default.html:2: has <a; a mail may have no link"),
-        ([subject, text, "{{ number }}{# https://example.org #}\n{{ 'ht' ~ 'tp://x' }}"], "default.html:2: has http:"),
+        (
+            [subject, text, "{{ number }}{# https://x #}{% if purpose == 'a' %}{% endif %}\n{{ 'http' ~ ':' }}"],
+            "default.html:2: has http:",
+        ),
     ] {
         let why = refusal(&with_templates("fr/default", parts));
         assert!(why.starts_with(&format!("fr/{expected}")), "{why}");
@@ -290,7 +293,9 @@ fn a_part_that_is_missing_is_refused_by_name() {
         (["es/sign-in.subject", "es/sign-in.html"], "es/sign-in.txt: is missing"),
     ] {
         let place = Place::new();
-        kept.iter().for_each(|file| drop(place.write(&format!("mails/{file}"), "{{ number }}", 0o644)));
+        for file in kept {
+            place.write(&format!("mails/{file}"), "{{ number }}", 0o644);
+        }
         let why = refusal(&place);
         assert!(why.starts_with(missing), "{why}");
     }
@@ -394,7 +399,7 @@ async fn a_preview_is_what_the_mailer_sends_for_the_same_number() {
 
     let sent = sink.next_mail().await;
     assert!(matches!(store.next_settlement().await, (1, MessageOutcome::Sent(_))));
-    assert_eq!(sent.recipient, "<ada@example.org>");
+    assert!(sent.recipient.ends_with("<ada@example.org>"), "{}", sent.recipient);
     assert_eq!(sent.content.trim_end(), shown.trim_end());
     assert!(shown.contains("Your code to confirm this address for The Shop:") && shown.contains("24 hours"), "{shown}");
 }

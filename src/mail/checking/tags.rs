@@ -26,9 +26,12 @@ impl Tags {
         })
     }
 
-    /// The line of the first tag.
-    pub fn first_line(&self) -> Option<usize> {
-        self.0.first().map(|(line, _)| *line)
+    /// The line of the first tag that can give a text of its own: one with a string literal that is no condition.
+    pub fn line_of_text(&self) -> Option<usize> {
+        let is_condition =
+            |inside: &str| matches!(inside.trim_start_matches(['-', ' ']).split(char::is_whitespace).next(), Some("if" | "elif"));
+        let gives_text = |(_, inside): &&(usize, String)| inside.contains(['"', '\'']) && !is_condition(inside);
+        self.0.iter().find(gives_text).map(|(line, _)| *line)
     }
 
     /// The string literals.
