@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     api_key::ApiKey,
-    domain::{Application, ApplicationName, EmailAddress, Limits, Locale},
+    domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
 };
 
 /// Why there is no demo application.
@@ -61,6 +61,7 @@ pub fn declaration(sender: &EmailAddress, key_hashes: Vec<[u8; 32]>) -> Applicat
         locale: Locale::default(),
         from: sender.clone(),
         reply_to: None,
+        lookup: Lookup::Id,
         number_in_subject: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),

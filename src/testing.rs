@@ -12,7 +12,7 @@ use crate::{
     clock::{Clock, Hand},
     config::Config,
     domain::{
-        Application, ApplicationName, Approval, EmailAddress, Limits, Locale, OperationId, Token, VerificationId,
+        Application, ApplicationName, Approval, EmailAddress, Limits, Locale, Lookup, OperationId, Token, VerificationId,
         VerificationView,
     },
     messages::{CancelVerification, CapturedMail, CheckNumber, Failure, ReadInbox, ReadVerification, StartVerification},
@@ -150,6 +150,7 @@ fn application() -> Application {
         locale: Locale::EN,
         from: EmailAddress::parse("test@example.org").expect("a constant address"),
         reply_to: None,
+        lookup: Lookup::Id,
         number_in_subject: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),

@@ -45,6 +45,12 @@ impl QueuedMessage {
         Self { message_id, charged_at, state, fence: 0, attempts: 0, maybe_accepted: 0, last_reply: None }
     }
 
+    #[must_use]
+    /// The same number in a mail of its own: leases of the one before it no longer count.
+    pub fn again(&self, message_id: String, now: Moment) -> Self {
+        Self { fence: self.fence, ..Self::new(message_id, now) }
+    }
+
     /// When somebody has to look at it again; none when nobody has.
     pub fn due_at(&self) -> Option<Moment> {
         match self.state {

@@ -40,6 +40,8 @@ pub struct Verification {
     pub number_hash: KeyedHash,
     /// The number's digits.
     pub digits: u8,
+    /// The key under which the number leads to it, where the number alone identifies.
+    pub lookup: Option<KeyedHash>,
     /// Whether a token was deposited with it.
     pub has_token: bool,
     /// Wrong checks that are left to it.
@@ -48,8 +50,12 @@ pub struct Verification {
     pub checks: Vec<CheckNote>,
     /// Its end, when something else than time ended it.
     pub end: Option<End>,
-    /// Its mail.
+    /// Its newest mail.
     pub message: QueuedMessage,
+    /// Mails charged for it, those that were not sent apart.
+    pub sends: u8,
+    /// The operations that asked for its mail again, so that a repetition sends none.
+    pub resends: Vec<KeyedHash>,
 }
 
 /// A decided check.

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod conformance;
+mod drawing;
 mod http;
 mod in_process;
 mod kit;

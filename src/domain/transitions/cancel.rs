@@ -21,6 +21,8 @@ pub fn cancel(mut record: AddressRecord, request: Cancel, now: Moment) -> Outcom
         return Outcome::unchanged(Ok(()));
     }
     verification.finish(End::Canceled(now));
+    let number = verification.lookup.map(Effect::DropNumber);
     record.give_back_unused_send(&request.key);
-    Outcome::changed(Ok(()), record, vec![Effect::Unqueue, Effect::DropToken])
+    let effects = [Effect::Unqueue, Effect::DropToken].into_iter().chain(number).collect();
+    Outcome::changed(Ok(()), record, effects)
 }

@@ -81,9 +81,8 @@ fn approve(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome<R
     verification.checks.push(note(request, None));
     let answer = approval(verification).ok_or(Refusal::AlreadyApproved);
     let mut effects = vec![Effect::Unqueue];
-    if verification.has_token {
-        effects.push(Effect::KeepToken(now + REPEATABLE));
-    }
+    effects.extend(verification.has_token.then_some(Effect::KeepToken(now + REPEATABLE)));
+    effects.extend(verification.lookup.map(|number| Effect::KeepNumber(number, now + REPEATABLE)));
     record.give_back_unused_send(&request.key);
     Outcome::changed(answer, record, effects)
 }
@@ -104,6 +103,7 @@ fn deny(
     if verification.wrong_checks_left == 0 {
         verification.finish(End::Exhausted(now));
         effects = vec![Effect::Unqueue, Effect::DropToken];
+        effects.extend(verification.lookup.map(Effect::DropNumber));
     }
     record.give_back_unused_send(&request.key);
     Outcome::changed(Err(Refusal::NumberIncorrect { attempts_remaining }), record, effects)

@@ -51,6 +51,7 @@ pub fn request(n: u32) -> Start {
         wrong_checks: 5,
         message_id: format!("<{n:022}@example.org>"),
         with_lease: true,
+        lookup: None,
     }
 }
 
