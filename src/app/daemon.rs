@@ -3,7 +3,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use actix::prelude::*;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -16,7 +16,8 @@ use crate::{
     actors::Gateway,
     clock::Clock,
     config::Config,
-    http::{self, Acceptor, Asks, CellConnections, CellPort, Front, Limits},
+    domain::ApplicationName,
+    http::{self, Acceptor, Asks, CellConnections, CellPort, CompatAsks, Front, Limits},
     messages::{Drain, Probe},
     supervision::{Escalation, Guarded, Health, Prober},
 };
@@ -27,8 +28,8 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 pub struct Daemon {
     address: SocketAddr,
     grace: Duration,
-    acceptor: JoinHandle<()>,
-    stop_accepting: oneshot::Sender<()>,
+    acceptors: Vec<JoinHandle<()>>,
+    stop_accepting: watch::Sender<bool>,
     cells: Vec<Cell>,
     mailer: RunningMailer,
     mailer_thread: Arbiter,
@@ -69,27 +70,28 @@ impl Daemon {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let limits = Limits { grace: config.shutdown_grace, ..Limits::default() };
         let acceptor = Acceptor::bind(config.listen, limits).await?;
+        let compat_acceptor = match &config.compat {
+            Some(compat) => Some(Acceptor::bind(compat.listen, limits).await?),
+            None => None,
+        };
         let (escalate, escalations) = mpsc::unbounded_channel();
         let parts = Parts::prepare(&config, clock, escalate).await?;
         let (mailer_thread, mailer) = start_mailer(parts.clone()).await?;
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let starting = join_all((0..count).map(|_| Cell::start(parts.clone(), mailer.clone(), limits))).await;
+        let plan = CellPlan { parts, mailer: mailer.clone(), compat: config.compat.map(|compat| compat.application), limits };
+        let starting = join_all((0..count).map(|_| Cell::start(plan.clone()))).await;
         let cells: Vec<_> = starting.into_iter().collect::<Result<_, _>>()?;
-        let (cells, entrances) = cells.into_iter().unzip();
+        let (cells, entrances): (_, Vec<Doors>) = cells.into_iter().unzip();
+        let (api_ports, compat_ports): (_, Vec<_>) = entrances.into_iter().map(|doors| (doors.api, doors.compat)).unzip();
         let address = acceptor.local_address();
-        let (stop_accepting, stopped) = oneshot::channel();
-        let accepting = acceptor.run(entrances, stopped.map(drop));
+        let stop_accepting = watch::Sender::new(false);
+        let mut acceptors = vec![accept(acceptor, api_ports, &stop_accepting)];
+        if let Some(compat_acceptor) = compat_acceptor {
+            tracing::info!(compat.listen = %compat_acceptor.local_address(), "old contract is served");
+            acceptors.push(accept(compat_acceptor, compat_ports.into_iter().flatten().collect(), &stop_accepting));
+        }
         tracing::info!(http.listen = %address, cells = count, "daemon started");
-        Ok(Self {
-            address,
-            grace: config.shutdown_grace,
-            acceptor: actix_rt::spawn(accepting),
-            stop_accepting,
-            cells,
-            mailer,
-            mailer_thread,
-            escalations,
-        })
+        Ok(Self { address, grace: config.shutdown_grace, acceptors, stop_accepting, cells, mailer, mailer_thread, escalations })
     }
 
     /// Where it listens.
@@ -110,8 +112,8 @@ impl Daemon {
                 tracing::error!(actor, cause, "an actor fell too often: daemon drains and gives up");
             }
         }
-        let _ = self.stop_accepting.send(());
-        let _ = self.acceptor.await;
+        self.stop_accepting.send_replace(true);
+        join_all(self.acceptors).await;
         let drained = timeout(self.grace, drain(self.cells, &self.mailer, self.grace)).await;
         if drained != Ok(true) {
             tracing::warn!("daemon stopped before all in hand was finished; mails are sent by the next start");
@@ -122,6 +124,13 @@ impl Daemon {
     }
 }
 
+fn accept(acceptor: Acceptor, ports: Vec<CellPort>, stop_accepting: &watch::Sender<bool>) -> JoinHandle<()> {
+    let mut stopped = stop_accepting.subscribe();
+    actix_rt::spawn(acceptor.run(ports, async move {
+        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
+    }))
+}
+
 /// Whether everything was finished. Mails are given back only when no request can hand over another.
 async fn drain(cells: Vec<Cell>, mailer: &RunningMailer, grace: Duration) -> bool {
     let finished = join_all(cells.into_iter().map(Cell::finish)).await;
@@ -129,18 +138,42 @@ async fn drain(cells: Vec<Cell>, mailer: &RunningMailer, grace: Duration) -> boo
     finished.into_iter().all(|all_answered| all_answered) && mails.is_ok()
 }
 
+/// What a cell is made from.
+#[derive(Clone)]
+struct CellPlan {
+    parts: Parts,
+    mailer: RunningMailer,
+    /// The application of the old contract.
+    compat: Option<ApplicationName>,
+    limits: Limits,
+}
+
+/// Where the acceptors hand connections to a cell.
+struct Doors {
+    api: CellPort,
+    compat: Option<CellPort>,
+}
+
+/// What a cell serves.
+struct Service {
+    front: Front,
+    connections: CellConnections,
+}
+
 impl Cell {
-    async fn start(parts: Parts, mailer: RunningMailer, limits: Limits) -> Result<(Self, CellPort), StartError> {
+    async fn start(plan: CellPlan) -> Result<(Self, Doors), StartError> {
         let thread = Arbiter::new();
         let (started, starting) = oneshot::channel();
         let (finish, finished) = oneshot::channel();
+        let limits = plan.limits;
         thread.spawn(async move {
-            let (port, connections, front) = furnish(&parts, mailer, limits);
-            let _ = started.send(port);
-            let _ = finish.send(connections.serve(front, limits).await);
+            let (entrances, services) = furnish(plan);
+            let _ = started.send(entrances);
+            let served = services.into_iter().map(|service| service.connections.serve(service.front, limits));
+            let _ = finish.send(join_all(served).await.into_iter().all(|all_answered| all_answered));
         });
-        let port = starting.await.map_err(|_| thread_ended("a cell"))?;
-        Ok((Self { thread, finished }, port))
+        let entrances = starting.await.map_err(|_| thread_ended("a cell"))?;
+        Ok((Self { thread, finished }, entrances))
     }
 
     async fn finish(self) -> bool {
@@ -151,13 +184,26 @@ impl Cell {
     }
 }
 
-fn furnish(parts: &Parts, mailer: RunningMailer, limits: Limits) -> (CellPort, CellConnections, Front) {
+fn furnish(plan: CellPlan) -> (Doors, Vec<Service>) {
+    let CellPlan { parts, mailer, compat, limits } = plan;
     let store = parts.start_store();
     let gateway = parts.start_gateway(store.asks.clone(), mailer.asks.clone());
-    let report = gateway.report();
-    let (port, connections) = http::cell(move || report.borrow().health == Health::Up);
+    let (compat_port, compat_service) = compat.map(|application| compat_door(&gateway, application, limits)).unzip();
+    let (api_port, connections) = door(&gateway);
     let front = Front::new(asks(&gateway, store, mailer), limits);
-    (port, connections, front)
+    let services = std::iter::once(Service { front, connections }).chain(compat_service).collect();
+    (Doors { api: api_port, compat: compat_port }, services)
+}
+
+fn compat_door(gateway: &Guarded<Gateway>, application: ApplicationName, limits: Limits) -> (CellPort, Service) {
+    let asks = CompatAsks { application, start_verification: gateway.asks(), check_by_number: gateway.asks() };
+    let (port, connections) = door(gateway);
+    (port, Service { front: Front::compat(asks, limits), connections })
+}
+
+fn door(gateway: &Guarded<Gateway>) -> (CellPort, CellConnections) {
+    let report = gateway.report();
+    http::cell(move || report.borrow().health == Health::Up)
 }
 
 fn asks(gateway: &Guarded<Gateway>, store: RunningStore, mailer: RunningMailer) -> Asks {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::ConfigError,
-    settings::{ApplicationSettings, KeySettings, LimitSettings, PurposeSettings},
+    settings::{ApplicationSettings, KeySettings, LimitSettings, PurposeSettings, Settings},
     validation::Validation,
 };
 use crate::{
@@ -14,21 +14,27 @@ use crate::{
 /// The longest `display_name`, in characters: it stands in a mail's subject.
 const LONGEST_DISPLAY_NAME: usize = 64;
 
+/// Only who calls by the old contract, which has no keys, may do without.
+const MISSING_KEY: &str = "must be one or two keys; `fiador key new NAME` prints one";
+
 impl Validation {
     /// # Errors
     /// The first application that is not allowed, or a name or key of another one.
     pub fn applications(
         &self,
-        settings: &[ApplicationSettings],
+        settings: &Settings,
         default_sender: Option<&EmailAddress>,
         templates: &Templates,
     ) -> Result<Vec<Application>, ConfigError> {
         let mut names = BTreeSet::new();
         let mut hashes = BTreeSet::new();
         let mut applications = Vec::new();
-        for (index, settings) in settings.iter().enumerate() {
+        for (index, block) in settings.applications.iter().enumerate() {
             let path = format!("applications[{index}]");
-            let application = self.application(&path, settings, default_sender, templates)?;
+            let application = self.application(&path, block, default_sender, templates)?;
+            if application.key_hashes.is_empty() && settings.compat.application != application.name.as_str() {
+                return Err(self.refuse(&format!("{path}.keys"), MISSING_KEY));
+            }
             self.once(&mut names, &format!("{path}.name"), application.name.clone(), "is the name of an application above")?;
             for (key, hash) in application.key_hashes.iter().enumerate() {
                 self.once(&mut hashes, &format!("{path}.keys[{key}].hash"), *hash, "stands above already")?;
@@ -93,8 +99,8 @@ impl Validation {
     }
 
     fn key_hashes(&self, path: &str, keys: &[KeySettings]) -> Result<Vec<[u8; 32]>, ConfigError> {
-        if !(1..=2).contains(&keys.len()) {
-            return Err(self.refuse(path, "must be one or two keys; `fiador key new NAME` prints one"));
+        if keys.len() > 2 {
+            return Err(self.refuse(path, MISSING_KEY));
         }
         let hash = |(index, key): (usize, &KeySettings)| {
             let mend = "must be sha256: and 64 hexadecimal digits; `fiador key new NAME` prints one";

@@ -2,6 +2,7 @@
 //! its unit, range and default stand in `config.toml`.
 
 mod applications;
+mod compat;
 mod environment;
 mod error;
 mod mail;
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use crate::mail::smtp::SmtpTls;
+pub use compat::Compat;
 pub use error::{ConfigError, Place};
 pub use mail::{Mail, Smtp, SmtpLogin};
 pub use secret::Secret;
@@ -43,6 +45,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where HTTP listens; default `127.0.0.1:8420`. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The old contract's listener; default none.
+    pub compat: Option<Compat>,
     /// Where the records are; default the embedded store.
     pub store: Store,
     /// Where mails go; default the dev inbox.

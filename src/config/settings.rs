@@ -13,6 +13,7 @@ use crate::domain::Limits;
 pub(super) struct Settings {
     pub data_dir: String,
     pub http: HttpSettings,
+    pub compat: CompatSettings,
     pub store: StoreSettings,
     pub mail: MailSettings,
     pub dev: DevSettings,
@@ -27,6 +28,7 @@ impl Default for Settings {
         Self {
             data_dir: "data".to_owned(),
             http: HttpSettings::default(),
+            compat: CompatSettings::default(),
             store: StoreSettings::default(),
             mail: MailSettings::default(),
             dev: DevSettings::default(),
@@ -49,6 +51,14 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self { listen: "127.0.0.1:8420".to_owned(), allow_plaintext: false }
     }
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct CompatSettings {
+    pub listen: String,
+    pub application: String,
+    pub public: bool,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -124,6 +134,7 @@ fn starttls() -> String {
 pub(super) struct ApplicationSettings {
     pub name: String,
     pub display_name: Option<String>,
+    #[serde(default)]
     pub keys: Vec<KeySettings>,
     pub locale: Option<String>,
     pub from: Option<String>,

@@ -38,11 +38,13 @@ impl Validation {
         let mail = self.mail(settings, smtp, listen)?;
         let default_sender = mail.default_sender();
         let templates = self.templates(&settings.mail.templates_dir)?;
-        let applications = self.applications(&settings.applications, default_sender.as_ref(), &templates)?;
+        let applications = self.applications(settings, default_sender.as_ref(), &templates)?;
+        let compat = self.compat(&settings.compat, &applications)?;
         let demo_sender = self.demo_sender(listen, applications.is_empty(), default_sender)?;
         Ok(Config {
             data_dir: PathBuf::from(&settings.data_dir),
             listen,
+            compat,
             store: self.store(&settings.store)?,
             mail,
             templates,

@@ -92,7 +92,8 @@ fn derived_operation(api_key: &str, idempotency_key: &[u8]) -> OperationId {
     OperationId(hash.finalize().into())
 }
 
-fn random_operation() -> OperationId {
+/// An operation that no other request is.
+pub(super) fn random_operation() -> OperationId {
     let mut bytes = [0; 32];
     bytes[..16].copy_from_slice(Uuid::new_v4().as_bytes());
     bytes[16..].copy_from_slice(Uuid::new_v4().as_bytes());

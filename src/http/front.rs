@@ -10,7 +10,7 @@ use uuid::Uuid;
 use warp::{Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
-    Asks, Limits,
+    Asks, CompatAsks, Limits, compat,
     problem::Problem,
     routes::{Api, routes},
 };
@@ -31,6 +31,11 @@ impl Front {
     /// The front of one cell; it asks that cell's actors.
     pub fn new(asks: Asks, limits: Limits) -> Self {
         Self { routes: routes(&Arc::new(Api { asks, limits })) }
+    }
+
+    /// The front of one cell for the old contract.
+    pub fn compat(asks: CompatAsks, limits: Limits) -> Self {
+        Self { routes: compat::routes(asks, limits) }
     }
 
     /// Answers one request: always, and with its own id. A handler that panics is answered for.

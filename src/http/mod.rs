@@ -10,6 +10,7 @@
 
 mod body;
 mod caller;
+mod compat;
 mod dev_inbox;
 mod front;
 mod health;
@@ -24,6 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
+pub use compat::CompatAsks;
 pub use front::Front;
 pub use server::{Acceptor, CellConnections, CellPort, ListenError, cell};
 

@@ -181,7 +181,7 @@ fn what_is_not_toml_or_not_a_key_or_of_another_type_is_refused_with_its_line() {
         ("a = = 1".to_owned(), "config.toml:1: is not TOML"),
         (format!("data_dir = \"{CANARY}"), "config.toml:1: is not TOML"),
         ("data_dir = \"a\"\ndata_dir = \"b\"".to_owned(), "config.toml:2: is not TOML: duplicate key"),
-        ("datadir = 1".to_owned(), "config.toml:1: datadir is unknown; allowed here: data_dir, http, store,"),
+        ("datadir = 1".to_owned(), "config.toml:1: datadir is unknown; allowed here: data_dir, http, compat,"),
         ("\n[http]\nlisen = 1".to_owned(), "config.toml:3: http.lisen is unknown; allowed here: listen, allow_plaintext"),
         (format!("[[smtp]]\npassword = \"{CANARY}\""), "config.toml:2: smtp[0].password is unknown; allowed here: host, port,"),
         (with_inbox("scopes = []"), "applications[0].scopes is unknown"),
@@ -199,7 +199,7 @@ fn what_is_not_toml_or_not_a_key_or_of_another_type_is_refused_with_its_line() {
         ("[shutdown]\ngrace_seconds = 5.5".to_owned(), "shutdown.grace_seconds must be a whole number"),
         ("[smtp]\nhost = \"a\"".to_owned(), "smtp must be a list: each of its blocks begins with [[smtp]]"),
         ("[[smtp]]\nport = 25".to_owned(), "config.toml:1: smtp[0].host must be given"),
-        ("[[applications]]\nname = \"a\"".to_owned(), "config.toml:1: applications[0].keys must be given"),
+        ("[dev]\ninbox = true\n[[applications]]\nname = \"a\"".to_owned(), "applications[0].keys must be one or two keys"),
         (
             format!("[[applications]]\nname = \"a\"\nkeys = [\"{CANARY}\"]"),
             "applications[0].keys[0] must be a table such as { hash",

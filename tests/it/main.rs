@@ -9,6 +9,7 @@ mod in_process;
 mod kit;
 mod mailer;
 mod mails;
+mod old_contract;
 mod smtp;
 mod supervision;
 mod templates;
