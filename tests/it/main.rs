@@ -10,6 +10,7 @@ mod kit;
 mod mailer;
 mod mails;
 mod old_contract;
+mod readme;
 mod smtp;
 mod supervision;
 mod templates;
