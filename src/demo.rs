@@ -2,6 +2,7 @@
 //! machine can reach the listener.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
@@ -48,18 +49,23 @@ pub fn application(data_dir: &Path, sender: &EmailAddress) -> Result<(Applicatio
         make_key(&path).map_err(|error| failed(&path, error))?;
     }
     let key = read_key(&path)?;
-    let application = Application {
+    Ok((declaration(sender, vec![key.hash()]), path))
+}
+
+/// The demo application as `[[applications]]` would declare it.
+pub fn declaration(sender: &EmailAddress, key_hashes: Vec<[u8; 32]>) -> Application {
+    Application {
         name: ApplicationName::parse("demo").expect("a constant name, tested"),
         display_name: "Fiador demo".to_owned(),
-        key_hashes: vec![key.hash()],
+        key_hashes,
         locale: Locale::default(),
         from: sender.clone(),
         reply_to: None,
         lookup: Lookup::Id,
         number_in_subject: false,
         limits: Limits::default(),
-    };
-    Ok((application, path))
+        purposes: BTreeMap::new(),
+    }
 }
 
 fn failed(path: &Path, error: io::Error) -> DemoError {

@@ -58,9 +58,10 @@ pub struct StartVerification {
     pub token: Option<Token>,
     /// Why; none: `sign-in`.
     pub purpose: Option<String>,
-    /// The mail's language; none: the application's.
+    /// The mail's language, a tag such as `es-MX`; none: the application's.
     pub locale: Option<String>,
-    /// How long the number holds, in seconds: 60 to 600, to 86,400 for `confirm-address`; none: the application's.
+    /// How long the number holds, in seconds: 60 to 600, to 86,400 for `confirm-address`, or as the application
+    /// limits its purpose; none: what it says for its purpose, else for all.
     pub ttl_seconds: Option<u64>,
     /// The end user's IP address, as the application saw it.
     pub context_ip: Option<String>,

@@ -1,7 +1,7 @@
 //! The public test kit, behind the feature `testing`: Fiador in process, with a temporary store, a mailbox that can be
 //! awaited, and a clock that stands still until it is moved.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use actix::Message;
 use tempfile::TempDir;
@@ -35,9 +35,15 @@ pub struct TestService {
 impl TestService {
     /// Starts it on the current arbiter: wants a running actix `System`, as `#[actix::test]` makes one.
     pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same, with its application changed.
+    pub async fn start_with(change: impl FnOnce(&mut Application)) -> Self {
         let directory = tempfile::tempdir().expect("there is a place for temporary files");
         let (clock, hand) = Clock::manual();
-        let application = application();
+        let mut application = application();
+        change(&mut application);
         let name = application.name.clone();
         let data_dir = directory.path().to_owned();
         let config = Config { data_dir, applications: vec![application], demo_sender: None, ..Config::default() };
@@ -141,12 +147,13 @@ fn application() -> Application {
         name: ApplicationName::parse("test").expect("a constant name"),
         display_name: "Test".to_owned(),
         key_hashes: Vec::new(),
-        locale: Locale::En,
+        locale: Locale::EN,
         from: EmailAddress::parse("test@example.org").expect("a constant address"),
         reply_to: None,
         lookup: Lookup::Id,
         number_in_subject: false,
         limits: Limits::default(),
+        purposes: BTreeMap::new(),
     }
 }
 

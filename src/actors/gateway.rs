@@ -24,8 +24,6 @@ use crate::{
 /// How long the store may take: less than HTTP waits, so that its answer is still heard.
 const STORE_DEADLINE: Duration = Duration::from_millis(1700);
 const READINESS_DEADLINE: Duration = Duration::from_secs(1);
-/// The shortest life of a number, in seconds.
-const SHORTEST_TTL_SECONDS: u32 = 60;
 
 /// See the module.
 pub struct Gateway {
@@ -227,9 +225,10 @@ impl Front {
         let purpose = ask.purpose.map_or_else(|| Ok(Purpose::default()), |text| Purpose::parse(&text));
         let purpose = purpose.map_err(|error| invalid("purpose", &error))?;
         let locale = ask.locale.map_or(Ok(application.locale), |text| Locale::parse(&text));
+        let ttl_seconds = application.ttl_seconds(ask.ttl_seconds, &purpose);
         Ok(OpenVerification {
             token: ask.token.map(fitting).transpose()?,
-            ttl_seconds: ttl_seconds(ask.ttl_seconds, &purpose, application)?,
+            ttl_seconds: ttl_seconds.map_err(|error| invalid("ttl_seconds", &error))?,
             locale: locale.map_err(|error| invalid("locale", &error))?,
             context_ip: ip.map(EndUserIp::canonical),
             is_found_by_number: application.lookup == Lookup::Number,
@@ -248,14 +247,6 @@ impl Front {
         let found = self.applications.iter().find(|application| application.name == *name);
         found.ok_or_else(|| invalid("application", &"must be one that is declared"))
     }
-}
-
-fn ttl_seconds(asked: Option<u64>, purpose: &Purpose, application: &Application) -> Result<u32, Refusal> {
-    let longest = purpose.longest_ttl_seconds();
-    let Some(asked) = asked else { return Ok(application.limits.ttl_seconds.min(longest)) };
-    let allowed = u32::try_from(asked).ok().filter(|seconds| (SHORTEST_TTL_SECONDS..=longest).contains(seconds));
-    let mend = format!("must be {SHORTEST_TTL_SECONDS} to {longest} for {}", purpose.as_str());
-    allowed.ok_or_else(|| invalid("ttl_seconds", &mend))
 }
 
 fn fitting(token: Token) -> Result<Token, Refusal> {

@@ -12,7 +12,7 @@ use tracing::debug;
 
 use crate::{
     domain::{Application, EmailAddress, Refusal},
-    mail::{inbox::InboxMail, transport::Route},
+    mail::{inbox::InboxMail, rendering::Renderer, transport::Route},
     messages::{
         AskMailReadiness, CapturedMail, ClaimMessages, Drain, Failure, MailQueued, NotReady, Probe, ReadInbox, SettleMessage,
     },
@@ -39,6 +39,7 @@ const LONGEST_INBOX_WAIT_SECONDS: u64 = 30;
 pub struct Mailer {
     route: Route,
     applications: Arc<Vec<Application>>,
+    renderer: Arc<Renderer>,
     claim: Ask<ClaimMessages>,
     settle: Ask<SettleMessage>,
     /// Mails that are not done with; counted over all lives, because the sends of one outlive it.
@@ -49,11 +50,17 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// A Mailer for the mails of `applications`. `claim` and `settle` lead to the store beside it.
-    pub fn new(route: Route, applications: Arc<Vec<Application>>, claim: Ask<ClaimMessages>, settle: Ask<SettleMessage>) -> Self {
+    /// A Mailer for the mails of `applications`, as `renderer` writes them. `claim` and `settle` lead to the store beside it.
+    pub fn new(
+        route: Route,
+        applications: Arc<Vec<Application>>,
+        renderer: Arc<Renderer>,
+        claim: Ask<ClaimMessages>,
+        settle: Ask<SettleMessage>,
+    ) -> Self {
         let in_hand = Rc::new(watch::Sender::new(0));
-        let crew = Crew::new(route.clone(), applications.clone(), settle.clone(), in_hand.clone());
-        Self { route, applications, claim, settle, in_hand, is_draining: false, crew: Rc::new(crew) }
+        let crew = Crew::new(route.clone(), applications.clone(), renderer.clone(), settle.clone(), in_hand.clone());
+        Self { route, applications, renderer, claim, settle, in_hand, is_draining: false, crew: Rc::new(crew) }
     }
 }
 
@@ -67,7 +74,8 @@ impl Actor for Mailer {
 
 impl Supervised for Mailer {
     fn restarting(&mut self, _: &mut Self::Context) {
-        let crew = Crew::new(self.route.clone(), self.applications.clone(), self.settle.clone(), self.in_hand.clone());
+        let (route, applications, renderer) = (self.route.clone(), self.applications.clone(), self.renderer.clone());
+        let crew = Crew::new(route, applications, renderer, self.settle.clone(), self.in_hand.clone());
         if self.is_draining {
             crew.stop();
         }

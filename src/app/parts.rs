@@ -12,6 +12,7 @@ use crate::{
     domain::Application,
     mail::{
         inbox::Inbox,
+        rendering::Renderer,
         smtp::{SmtpLimits, SmtpSettings},
         transport::Route,
     },
@@ -37,6 +38,7 @@ pub struct Parts {
     applications: Arc<Vec<Application>>,
     store: StorePlan,
     route: Route,
+    renderer: Arc<Renderer>,
     escalations: UnboundedSender<Escalation>,
 }
 
@@ -86,7 +88,8 @@ impl Parts {
             }
         };
         let store = prepare_store(config, clock).await?;
-        Ok(Self { applications: Arc::new(applications), store, route, escalations })
+        let renderer = Arc::new(Renderer::new(config.templates.clone()));
+        Ok(Self { applications: Arc::new(applications), store, route, renderer, escalations })
     }
 
     /// Starts a store on this arbiter.
@@ -106,7 +109,8 @@ impl Parts {
 
     /// Starts the Mailer on this arbiter, beside a store.
     pub fn start_mailer(&self, store: &StoreAsks) -> RunningMailer {
-        let mailer = Mailer::new(self.route.clone(), self.applications.clone(), store.claim.clone(), store.settle.clone());
+        let (route, applications, renderer) = (self.route.clone(), self.applications.clone(), self.renderer.clone());
+        let mailer = Mailer::new(route, applications, renderer, store.claim.clone(), store.settle.clone());
         let has_inbox = self.route.inbox().is_some();
         let mailer = self.guard("mailer", MAX_IN_HAND, mailer);
         RunningMailer {

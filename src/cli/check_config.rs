@@ -8,6 +8,7 @@ use super::Refusal;
 use crate::{
     config::{Config, Mail, Smtp, SmtpTls, Store},
     domain::Application,
+    mail::templates::Templates,
 };
 
 /// Says what the daemon would do, without doing any of it.
@@ -23,6 +24,7 @@ fn summary(config: &Config) -> String {
         format!("store:        {}\n", store(config)),
         format!("durability:   {}\n", durability(&config.store)),
         format!("mail:         {}\n", mail(&config.mail)),
+        format!("templates:    {}\n", templates(&config.templates)),
         format!("applications: {}\n", applications(config)),
     ]
     .concat()
@@ -63,6 +65,14 @@ fn manner(tls: SmtpTls) -> &'static str {
 
 fn login(smtp: &Smtp) -> &'static str {
     if smtp.login.is_some() { "with a login" } else { "without a login" }
+}
+
+fn templates(templates: &Templates) -> String {
+    let languages: Vec<String> = templates.locales().map(|locale| locale.to_string()).collect();
+    let source = templates
+        .directory()
+        .map_or_else(|| "built in".to_owned(), |path| format!("from {} before those built in", path.display()));
+    format!("{}, {source}", languages.join(", "))
 }
 
 fn applications(config: &Config) -> String {

@@ -2,6 +2,7 @@
 
 mod check_config;
 mod key;
+mod mail;
 mod serve;
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
@@ -30,6 +31,11 @@ enum Command {
         #[command(subcommand)]
         command: key::KeyCommand,
     },
+    /// What the mails say.
+    Mail {
+        #[command(subcommand)]
+        command: mail::MailCommand,
+    },
 }
 
 #[derive(Args)]
@@ -47,6 +53,7 @@ pub fn run() -> ExitCode {
         Command::Serve(file) => serve::run(file.config.as_deref()),
         Command::CheckConfig(file) => check_config::run(file.config.as_deref()),
         Command::Key { command } => command.run(),
+        Command::Mail { command } => command.run(),
     };
     done.unwrap_or_else(|Refusal(why)| {
         eprintln!("fiador: {}", one_line(&why));

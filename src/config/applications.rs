@@ -1,13 +1,14 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::ConfigError,
-    settings::{ApplicationSettings, KeySettings, LimitSettings, Settings},
+    settings::{ApplicationSettings, KeySettings, LimitSettings, PurposeSettings, Settings},
     validation::Validation,
 };
 use crate::{
     api_key::key_hash_from_text,
-    domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
+    domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup, Purpose, TtlLimits},
+    mail::templates::Templates,
 };
 
 /// The longest `display_name`, in characters: it stands in a mail's subject.
@@ -23,13 +24,14 @@ impl Validation {
         &self,
         settings: &Settings,
         default_sender: Option<&EmailAddress>,
+        templates: &Templates,
     ) -> Result<Vec<Application>, ConfigError> {
         let mut names = BTreeSet::new();
         let mut hashes = BTreeSet::new();
         let mut applications = Vec::new();
         for (index, block) in settings.applications.iter().enumerate() {
             let path = format!("applications[{index}]");
-            let application = self.application(&path, block, default_sender)?;
+            let application = self.application(&path, block, default_sender, templates)?;
             if application.key_hashes.is_empty() && settings.compat.application != application.name.as_str() {
                 return Err(self.refuse(&format!("{path}.keys"), MISSING_KEY));
             }
@@ -47,13 +49,10 @@ impl Validation {
         path: &str,
         settings: &ApplicationSettings,
         default_sender: Option<&EmailAddress>,
+        templates: &Templates,
     ) -> Result<Application, ConfigError> {
         let key = |name: &str| format!("{path}.{name}");
         let name = ApplicationName::parse(&settings.name).map_err(|error| self.refuse(&key("name"), error.to_string()))?;
-        let locale = match &settings.locale {
-            Some(text) => Locale::parse(text).map_err(|error| self.refuse(&key("locale"), error.to_string()))?,
-            None => Locale::default(),
-        };
         let given_sender = settings.from.as_ref().map(|text| self.address(&key("from"), text)).transpose()?;
         let from = given_sender.or_else(|| default_sender.cloned()).ok_or_else(|| {
             self.refuse(&key("from"), "must be given, because the [[smtp]] block has no `from` to stand in for it")
@@ -67,13 +66,25 @@ impl Validation {
             display_name: self.display_name(&key("display_name"), settings.display_name.as_deref().unwrap_or(name.as_str()))?,
             name,
             key_hashes: self.key_hashes(&key("keys"), &settings.keys)?,
-            locale,
+            locale: self.locale(&key("locale"), settings.locale.as_deref(), templates)?,
             from,
             reply_to: settings.reply_to.as_ref().map(|text| self.address(&key("reply_to"), text)).transpose()?,
             lookup,
             number_in_subject: settings.number_in_subject,
             limits: self.limits(&key("limits"), &settings.limits, lookup)?,
+            purposes: self.purposes(&key("purposes"), settings)?,
         })
+    }
+
+    fn locale(&self, key: &str, text: Option<&str>, templates: &Templates) -> Result<Locale, ConfigError> {
+        let Some(text) = text else { return Ok(Locale::default()) };
+        let locale = Locale::parse(text).map_err(|error| self.refuse(key, error.to_string()))?;
+        if templates.best_locale(locale).is_none() {
+            let there_are: Vec<String> = templates.locales().map(|locale| locale.to_string()).collect();
+            let mend = format!("must be a language that there are templates for: {}", there_are.join(", "));
+            return Err(self.refuse(key, mend));
+        }
+        Ok(locale)
     }
 
     fn display_name(&self, key: &str, text: &str) -> Result<String, ConfigError> {
@@ -108,5 +119,32 @@ impl Validation {
             ttl_seconds: self.in_range(&format!("{path}.ttl_seconds"), settings.ttl_seconds, 60..=600)?,
             wrong_checks: self.in_range(&format!("{path}.wrong_checks"), settings.wrong_checks, 1..=10)?,
         })
+    }
+
+    fn purposes(&self, path: &str, settings: &ApplicationSettings) -> Result<BTreeMap<Purpose, TtlLimits>, ConfigError> {
+        let judged = |(word, purpose): (&String, &PurposeSettings)| {
+            let path = format!("{path}.{word}");
+            let word = Purpose::parse(word).map_err(|error| self.refuse(&path, error.to_string()))?;
+            let limits = self.ttl_limits(&path, &word, purpose, settings.limits.ttl_seconds)?;
+            Ok((word, limits))
+        };
+        settings.purposes.iter().map(judged).collect()
+    }
+
+    /// The purpose's own ceiling bounds the longest, the longest bounds the default.
+    fn ttl_limits(
+        &self,
+        path: &str,
+        purpose: &Purpose,
+        settings: &PurposeSettings,
+        default: i64,
+    ) -> Result<TtlLimits, ConfigError> {
+        let shortest = i64::from(TtlLimits::SHORTEST_SECONDS);
+        let ceiling = i64::from(purpose.longest_ttl_seconds());
+        let longest = settings.longest_ttl_seconds.unwrap_or(ceiling);
+        let longest_seconds = self.in_range(&format!("{path}.longest_ttl_seconds"), longest, shortest..=ceiling)?;
+        let default = settings.ttl_seconds.unwrap_or_else(|| default.min(longest));
+        let default_seconds = self.in_range(&format!("{path}.ttl_seconds"), default, shortest..=longest)?;
+        Ok(TtlLimits { default_seconds, longest_seconds })
     }
 }

@@ -2,6 +2,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::mail::templates::TemplateError;
+
 /// Why a configuration is refused: where, which key, and what is allowed. Its text is one line and never shows a value,
 /// which might be a secret in the wrong place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub enum ConfigError {
         /// The variables there are.
         allowed: String,
     },
+    /// An operator's template is not allowed.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     /// A value is missing, of the wrong type, out of range, or at odds with another.
     #[error("{place}: {key} {mend}")]
     Value {

@@ -1,4 +1,7 @@
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use super::{
     Secret,
@@ -6,7 +9,10 @@ use super::{
     settings::{Settings, SmtpSettings},
     validation::{Validation, is_loopback},
 };
-use crate::{domain::EmailAddress, mail::smtp::SmtpTls};
+use crate::{
+    domain::EmailAddress,
+    mail::{smtp::SmtpTls, templates::Templates},
+};
 
 /// The sender of mails that never leave the dev inbox.
 const DEV_SENDER: &str = "fiador@localhost.localdomain";
@@ -89,6 +95,21 @@ impl Validation {
             }
             None => Ok(Mail::DevInbox),
         }
+    }
+
+    /// # Errors
+    /// No directory, or a template in it that is not allowed.
+    pub fn templates(&self, directory: &str) -> Result<Templates, ConfigError> {
+        if directory.is_empty() {
+            return Ok(Templates::default());
+        }
+        let path = Path::new(directory);
+        if !path.is_dir() {
+            return Err(
+                self.refuse("mail.templates_dir", "must name a directory, or be empty: then the built-in templates are used")
+            );
+        }
+        Ok(Templates::load(path)?)
     }
 
     fn smtp_block(&self, settings: &SmtpSettings) -> Result<Smtp, ConfigError> {

@@ -27,7 +27,10 @@ pub use mail::{Mail, Smtp, SmtpLogin};
 pub use secret::Secret;
 pub use store::{RedisServer, Store};
 
-use crate::domain::{Application, EmailAddress};
+use crate::{
+    domain::{Application, EmailAddress},
+    mail::templates::Templates,
+};
 use settings::Settings;
 use source::Source;
 use validation::Validation;
@@ -48,6 +51,8 @@ pub struct Config {
     pub store: Store,
     /// Where mails go; default the dev inbox.
     pub mail: Mail,
+    /// What the mails say; default the built-in templates.
+    pub templates: Templates,
     /// Who may call, by unlike names and keys.
     pub applications: Vec<Application>,
     /// The sender of the demo application's mails: given exactly when that application is to be made, because none is declared

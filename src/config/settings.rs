@@ -1,5 +1,7 @@
 //! The keys as they are written, typed but not yet judged. What each means stands in `config.toml`.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::domain::Limits;
@@ -13,6 +15,7 @@ pub(super) struct Settings {
     pub http: HttpSettings,
     pub compat: CompatSettings,
     pub store: StoreSettings,
+    pub mail: MailSettings,
     pub dev: DevSettings,
     pub log: LogSettings,
     pub shutdown: ShutdownSettings,
@@ -27,6 +30,7 @@ impl Default for Settings {
             http: HttpSettings::default(),
             compat: CompatSettings::default(),
             store: StoreSettings::default(),
+            mail: MailSettings::default(),
             dev: DevSettings::default(),
             log: LogSettings::default(),
             shutdown: ShutdownSettings::default(),
@@ -62,6 +66,12 @@ pub(super) struct CompatSettings {
 pub(super) struct StoreSettings {
     pub redis_url: String,
     pub redis_password_file: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct MailSettings {
+    pub templates_dir: String,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -135,6 +145,15 @@ pub(super) struct ApplicationSettings {
     pub number_in_subject: bool,
     #[serde(default)]
     pub limits: LimitSettings,
+    #[serde(default)]
+    pub purposes: BTreeMap<String, PurposeSettings>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { ttl_seconds = 300 }")]
+pub(super) struct PurposeSettings {
+    pub ttl_seconds: Option<i64>,
+    pub longest_ttl_seconds: Option<i64>,
 }
 
 #[derive(Clone, Deserialize)]

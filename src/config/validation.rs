@@ -37,7 +37,8 @@ impl Validation {
         let smtp = self.smtp(settings)?;
         let mail = self.mail(settings, smtp, listen)?;
         let default_sender = mail.default_sender();
-        let applications = self.applications(settings, default_sender.as_ref())?;
+        let templates = self.templates(&settings.mail.templates_dir)?;
+        let applications = self.applications(settings, default_sender.as_ref(), &templates)?;
         let compat = self.compat(&settings.compat, &applications)?;
         let demo_sender = self.demo_sender(listen, applications.is_empty(), default_sender)?;
         Ok(Config {
@@ -46,6 +47,7 @@ impl Validation {
             compat,
             store: self.store(&settings.store)?,
             mail,
+            templates,
             applications,
             demo_sender,
             log: self.log(&settings.log)?,

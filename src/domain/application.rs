@@ -1,4 +1,8 @@
-use super::{ApplicationName, EmailAddress, Locale};
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::{ApplicationName, EmailAddress, Locale, Purpose};
 
 /// An external server that calls the API, as `[[applications]]` declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,52 @@ pub struct Application {
     pub number_in_subject: bool,
     /// Its own figures.
     pub limits: Limits,
+    /// How long the numbers of single purposes hold; the others go by `limits`.
+    pub purposes: BTreeMap<Purpose, TtlLimits>,
+}
+
+impl Application {
+    /// How long a number of `purpose` holds.
+    pub fn ttl_of(&self, purpose: &Purpose) -> TtlLimits {
+        self.purposes.get(purpose).copied().unwrap_or_else(|| {
+            let longest_seconds = purpose.longest_ttl_seconds();
+            TtlLimits { default_seconds: self.limits.ttl_seconds.min(longest_seconds), longest_seconds }
+        })
+    }
+
+    /// How long the number of a start that asks for `asked` seconds is to hold, in seconds.
+    ///
+    /// # Errors
+    /// [`TtlError`], which says what its purpose allows.
+    pub fn ttl_seconds(&self, asked: Option<u64>, purpose: &Purpose) -> Result<u32, TtlError> {
+        let TtlLimits { default_seconds, longest_seconds } = self.ttl_of(purpose);
+        let Some(asked) = asked else { return Ok(default_seconds) };
+        let allowed =
+            u32::try_from(asked).ok().filter(|seconds| (TtlLimits::SHORTEST_SECONDS..=longest_seconds).contains(seconds));
+        allowed.ok_or_else(|| TtlError { longest_seconds, purpose: purpose.clone() })
+    }
+}
+
+/// How long a number may hold and holds, in seconds: 60 to 600, to 86,400 for `confirm-address`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtlLimits {
+    /// When a start does not say.
+    pub default_seconds: u32,
+    /// At most.
+    pub longest_seconds: u32,
+}
+
+impl TtlLimits {
+    /// The shortest life of a number, in seconds: a mail takes its time.
+    pub const SHORTEST_SECONDS: u32 = 60;
+}
+
+/// Why a start's `ttl_seconds` is refused; the text says what is allowed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("must be {} to {longest_seconds} for {purpose}", TtlLimits::SHORTEST_SECONDS)]
+pub struct TtlError {
+    longest_seconds: u32,
+    purpose: Purpose,
 }
 
 /// What identifies a verification when its number is presented.

@@ -12,9 +12,6 @@ pub enum NameError {
     /// Not a purpose.
     #[error("must be sign-in, confirm-address, reset-password, or a word of 1 to 32 of a-z, 0-9 and -")]
     Purpose,
-    /// Not a language that mails are written in.
-    #[error("must be en or es")]
-    Locale,
 }
 
 fn is_word(text: &str, longest: usize) -> bool {
@@ -46,7 +43,7 @@ impl fmt::Display for ApplicationName {
 
 /// Why a verification is asked for: `sign-in` (the default), `confirm-address`, `reset-password`, or the
 /// application's own word of 1 to 32 of `a-z`, `0-9` and `-`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Purpose(String);
 
 impl Purpose {
@@ -69,40 +66,15 @@ impl Purpose {
     }
 }
 
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Default for Purpose {
     fn default() -> Self {
         Self("sign-in".to_owned())
-    }
-}
-
-/// The language of a mail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Locale {
-    /// English, the default.
-    #[default]
-    En,
-    /// Spanish.
-    Es,
-}
-
-impl Locale {
-    /// # Errors
-    /// [`NameError::Locale`], which names the languages there are.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        match text {
-            "en" => Ok(Self::En),
-            "es" => Ok(Self::Es),
-            _ => Err(NameError::Locale),
-        }
-    }
-
-    /// The language's tag.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Es => "es",
-        }
     }
 }
 

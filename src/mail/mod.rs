@@ -3,7 +3,11 @@
 pub mod inbox;
 pub mod rendering;
 pub mod smtp;
+pub mod templates;
 pub mod transport;
 
+mod checking;
 mod connecting;
+mod facts;
 mod reply;
+mod template_error;

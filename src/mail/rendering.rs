@@ -14,33 +14,15 @@ use lettre::{
         header::{Header, HeaderName, HeaderValue},
     },
 };
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::Environment;
 use thiserror::Error;
 use zeroize::Zeroize;
 
-use crate::domain::{Application, EmailAddress, IdentityNumber, LeasedMessage, Locale};
-
-/// What a locale says for itself; the layout is common to all.
-const WORDINGS: [(&str, &str); 8] = [
-    ("en/subject", include_str!("templates/en/verification.subject")),
-    ("en/intro", include_str!("templates/en/verification.intro")),
-    ("en/holds", include_str!("templates/en/verification.holds")),
-    ("en/warning", include_str!("templates/en/verification.warning")),
-    ("es/subject", include_str!("templates/es/verification.subject")),
-    ("es/intro", include_str!("templates/es/verification.intro")),
-    ("es/holds", include_str!("templates/es/verification.holds")),
-    ("es/warning", include_str!("templates/es/verification.warning")),
-];
-/// The parts of the mail; what is inserted where the name ends in `.html` is escaped.
-const LAYOUTS: [(&str, &str); 2] = [
-    ("verification.txt", include_str!("templates/verification.txt")),
-    ("verification.html", include_str!("templates/verification.html")),
-];
-
-/// From here on a mail says hours instead of minutes; at least two, so that no language needs its singular.
-const HOURS_FROM_MINUTES: u64 = 120;
-/// Digits that are shown together in the HTML part, at most.
-const LARGEST_GROUP: usize = 4;
+use super::{
+    facts::Facts,
+    templates::{Filled, Templates},
+};
+use crate::domain::{Application, EmailAddress, IdentityNumber, LeasedMessage};
 
 /// Why a mail could not be written.
 #[derive(Debug, Error)]
@@ -49,7 +31,8 @@ pub enum RenderError {
     #[error("the address cannot be written in a mail")]
     Address,
     /// A template does not fit what it is given.
-    #[error("the template failed: {0}")]
+    #[error("{}:{}: {}", .0.name().unwrap_or("a template"), .0.line().unwrap_or_default(), .0.kind())]
+    // its detail may have the number
     Template(#[from] minijinja::Error),
     /// The parts do not make a mail.
     #[error("the mail cannot be put together: {0}")]
@@ -91,44 +74,44 @@ impl Drop for Mail {
     }
 }
 
-/// The templates, read once.
+/// Writes mails by one set of templates.
 #[derive(Debug)]
 pub struct Renderer {
-    templates: Environment<'static>,
+    templates: Templates,
+    environment: Environment<'static>,
 }
 
 impl Default for Renderer {
+    /// By the built-in templates.
     fn default() -> Self {
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (name, source) in WORDINGS.into_iter().chain(LAYOUTS) {
-            templates.add_template(name, source).expect("the built-in templates are read in the tests");
-        }
-        Self { templates }
+        Self::new(Templates::default())
     }
 }
 
 impl Renderer {
-    /// Writes the mail of `message` in the name of `application`.
+    /// By these templates.
+    pub fn new(templates: Templates) -> Self {
+        let environment = templates.environment();
+        Self { templates, environment }
+    }
+
+    /// Writes the mail of `message` in the name of `application`: in the message's language, else in the application's, else
+    /// in English.
     ///
     /// # Errors
     /// [`RenderError`]; the same message fails again.
     pub fn render(&self, message: &LeasedMessage, application: &Application) -> Result<Mail, RenderError> {
         let display_name = one_line(&application.display_name);
-        let facts = facts(message, application, &display_name);
-        let wording = Wording { templates: &self.templates, locale: message.locale, facts };
-        let subject = wording.say("subject")?;
-        let parts = context! {
-            locale => message.locale.as_str(),
-            application => &display_name,
-            number => message.number.as_str(),
-            groups => Value::from_iter(groups(message.number.as_str())),
-            intro => wording.say("intro")?,
-            holds => wording.say("holds")?,
-            warning => wording.say("warning")?,
+        let (locale, set) = self.templates.choose(message.locale, application.locale, &message.purpose);
+        let facts = Facts {
+            display_name: &display_name,
+            number: message.number.as_str(),
+            number_in_subject: application.number_in_subject,
+            purpose: message.purpose.as_str(),
+            locale: locale.as_str(),
+            holds: message.expires_at.since(message.started_at),
         };
-        let text = self.templates.get_template("verification.txt")?.render(&parts)?;
-        let html = self.templates.get_template("verification.html")?.render(&parts)?;
+        let Filled { subject, text, html } = set.fill(&self.environment, &facts)?;
         let built = put_together(message, application, display_name, &subject, &text, &html)?;
         Ok(Mail {
             message_id: message.message_id.clone(),
@@ -143,52 +126,9 @@ impl Renderer {
     }
 }
 
-/// The sentences of one locale, filled in.
-struct Wording<'a> {
-    templates: &'a Environment<'static>,
-    locale: Locale,
-    facts: Value,
-}
-
-impl Wording<'_> {
-    fn say(&self, part: &str) -> Result<String, RenderError> {
-        let name = format!("{}/{part}", self.locale.as_str());
-        Ok(self.templates.get_template(&name)?.render(&self.facts)?)
-    }
-}
-
-fn facts(message: &LeasedMessage, application: &Application, display_name: &str) -> Value {
-    // rounded down: a mail must not promise more than holds
-    let minutes = message.expires_at.since(message.started_at).as_secs() / 60;
-    let hours = (minutes >= HOURS_FROM_MINUTES).then_some(minutes / 60);
-    context! {
-        application => display_name,
-        number => message.number.as_str(),
-        number_in_subject => application.number_in_subject,
-        purpose => message.purpose.as_str(),
-        minutes,
-        hours,
-    }
-}
-
 /// Control characters have no place in a name, line breaks least of all.
 fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
-}
-
-/// The digits in groups of nearly the same size, the longer ones last: 3 4 for seven, 3 3 4 for ten.
-fn groups(number: &str) -> Vec<&str> {
-    let count = number.len().div_ceil(LARGEST_GROUP);
-    let (size, longer) = (number.len() / count, number.len() % count);
-    let mut rest = number;
-    (0..count)
-        .map(|index| {
-            let take = if index < count - longer { size } else { size + 1 };
-            let (group, after) = rest.split_at(take);
-            rest = after;
-            group
-        })
-        .collect()
 }
 
 fn put_together(

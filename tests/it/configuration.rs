@@ -1,80 +1,19 @@
 //! Configuration and command line: what is written in `config.toml` holds, and what is wrong is refused in one line.
 
-use std::{
-    collections::BTreeSet,
-    ffi::OsString,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, ffi::OsString, fs, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
 
 use fiador::{
     api_key::{ApiKey, key_hash_to_text},
     config::{Config, ConfigError, Log, LogFormat, Mail, SmtpTls, Store},
     demo,
-    domain::{EmailAddress, Limits},
+    domain::{EmailAddress, Limits, Purpose},
 };
-use tempfile::TempDir;
+
+use crate::kit::place::Place;
 
 /// Stands where a secret could be mistaken for something else; no refusal may show it.
 const CANARY: &str = "fdr_CANARYCANARYCANARYCANARYCANARYCANARYCANARY0";
 const HASH: &str = "sha256:f3f7e0c822e2169f14e342f1085ef62b5d9acea0cf18a8e5361f627f90d4f7e6";
-
-/// A directory to run in, with a configuration in it.
-struct Place {
-    directory: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { directory: TempDir::new().unwrap() }
-    }
-
-    fn with_config(text: &str) -> Self {
-        let place = Self::new();
-        place.write("config.toml", text, 0o644);
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path
-    }
-
-    fn load(&self) -> Result<Config, ConfigError> {
-        Config::load_with(Some(&self.path("config.toml")), [])
-    }
-
-    fn fiador(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_fiador"))
-            .args(arguments)
-            .env_clear()
-            .envs(environment.iter().copied())
-            .current_dir(&self.directory)
-            .output()
-            .unwrap()
-    }
-
-    /// The one line that the command refuses with.
-    fn refusal(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
-        let output = self.fiador(arguments, environment);
-        let line = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{line}");
-        assert!(output.stdout.is_empty());
-        assert_eq!(line.lines().count(), 1, "{line}");
-        assert!(!line.contains("CANARY"), "{line}");
-        line
-    }
-}
 
 fn repository_config() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml")).unwrap()
@@ -125,6 +64,9 @@ fn the_repositorys_examples_load_when_they_are_uncommented() {
     let [shop] = config.applications.as_slice() else { panic!("one application is declared") };
     assert_eq!((shop.name.as_str(), shop.display_name.as_str()), ("shop", "The Shop"));
     assert_eq!((shop.from.as_str(), shop.limits), ("no-reply@shop.example.org", Limits::default()));
+    let shown = [("confirm-address", 86_400, 86_400), ("invite", 300, 600)];
+    let declared = shop.purposes.iter().map(|(word, ttl)| (word.as_str(), ttl.default_seconds, ttl.longest_seconds));
+    assert_eq!(declared.collect::<Vec<_>>(), shown);
 }
 
 /// The keys there are in the section that ends `text`, as a refusal lists them.
@@ -143,7 +85,7 @@ fn the_repositorys_file_shows_every_key_there_is() {
     let shown: toml::Value = toml::from_str(&uncommented_config()).unwrap();
 
     assert_eq!(keys_allowed_after(""), keys_of(&shown));
-    for section in ["http", "store", "dev", "log", "shutdown"] {
+    for section in ["http", "store", "mail", "dev", "log", "shutdown"] {
         assert_eq!(keys_allowed_after(&format!("[{section}]")), keys_of(&shown[section]), "{section}");
     }
     let (smtp, application) = (&shown["smtp"][0], &shown["applications"][0]);
@@ -151,6 +93,8 @@ fn the_repositorys_file_shows_every_key_there_is() {
     assert_eq!(keys_allowed_after("[[applications]]"), keys_of(application));
     assert_eq!(keys_allowed_after("[[applications]]\n[applications.limits]"), keys_of(&application["limits"]));
     assert_eq!(keys_allowed_after("[[applications]]\n[[applications.keys]]"), keys_of(&application["keys"][0]));
+    let purpose = keys_of(&application["purposes"]["confirm-address"]);
+    assert_eq!(keys_allowed_after("[[applications]]\n[applications.purposes.invite]"), purpose);
 }
 
 #[test]
@@ -241,6 +185,10 @@ fn what_is_not_toml_or_not_a_key_or_of_another_type_is_refused_with_its_line() {
         ("\n[http]\nlisen = 1".to_owned(), "config.toml:3: http.lisen is unknown; allowed here: listen, allow_plaintext"),
         (format!("[[smtp]]\npassword = \"{CANARY}\""), "config.toml:2: smtp[0].password is unknown; allowed here: host, port,"),
         (with_inbox("scopes = []"), "applications[0].scopes is unknown"),
+        (
+            with_inbox("purposes = { a = { ttl = 60 } }"),
+            "purposes.a.ttl is unknown; allowed here: ttl_seconds, longest_ttl_seconds",
+        ),
         (with_inbox("limits = { digit = 8 }"), "applications[0].limits.digit is unknown; allowed here: digits, ttl_seconds,"),
         ("\"a\\nb\\u001b\" = 1".to_owned(), "config.toml:1: a\\nb\\u{1b} is unknown"),
         ("http = 1".to_owned(), "http must be a table"),
@@ -279,7 +227,30 @@ fn values_that_are_not_allowed_are_refused_with_what_is() {
         (with_smtp("[[smtp]]\nhost = \"a\""), "config.toml:4: smtp[1] is a second [[smtp]] block; one is allowed"),
         ("[[smtp]]\nhost = \"a:25\"".to_owned(), "smtp[0].host must be a host name or an IP address"),
         ("[[smtp]]\nhost = \"a\"\nfrom = \"Shop <a@b.org>\"".to_owned(), "smtp[0].from must be local@domain alone"),
-        (with_inbox("locale = \"fr\""), "config.toml:6: applications[0].locale must be en or es"),
+        (
+            with_inbox("locale = \"fr\""),
+            "config.toml:6: applications[0].locale must be a language that there are templates for: en, es",
+        ),
+        (with_inbox("locale = \"es_MX\""), "config.toml:6: applications[0].locale must be a language tag such as en or es-MX"),
+        ("[mail]\ntemplates_dir = \"gone\"".to_owned(), "config.toml:2: mail.templates_dir must name a directory, or be empty"),
+        (
+            with_inbox("purposes = { invite = { longest_ttl_seconds = 601 } }"),
+            "config.toml:6: applications[0].purposes.invite.longest_ttl_seconds must be 60 to 600",
+        ),
+        (
+            with_inbox("purposes = { confirm-address = { longest_ttl_seconds = 86401 } }"),
+            "applications[0].purposes.confirm-address.longest_ttl_seconds must be 60 to 86400",
+        ),
+        (
+            with_inbox("purposes = { sign-in = { ttl_seconds = 301, longest_ttl_seconds = 300 } }"),
+            "applications[0].purposes.sign-in.ttl_seconds must be 60 to 300",
+        ),
+        (with_inbox("purposes = { sign-in = { ttl_seconds = 59 } }"), "purposes.sign-in.ttl_seconds must be 60 to 600"),
+        (with_inbox("purposes = { sign-in = 300 }"), "applications[0].purposes.sign-in must be a table such as { ttl_seconds"),
+        (
+            with_inbox("[applications.purposes]\n\"Sign In\" = {}"),
+            "config.toml:7: applications[0].purposes.Sign In must be sign-in, confirm-address, reset-password, or a word of 1 to 32",
+        ),
         (with_inbox("from = \"a\""), "applications[0].from must have one @"),
         (with_inbox("reply_to = \"a@b\\r\\nBcc: c@d\""), "applications[0].reply_to must be local@domain alone"),
         (with_inbox("display_name = \"a\\r\\nBcc: b\""), "applications[0].display_name must be 1 to 64 characters"),
@@ -411,6 +382,31 @@ fn applications_share_the_senders_address_unless_they_have_their_own() {
     assert_eq!(config.applications[0].display_name, "shop");
 }
 
+#[test]
+fn a_purposes_limits_fill_each_other_in() {
+    let ttl_of = |declared: &str, purpose: &str| {
+        let limits = "limits = { ttl_seconds = 400 }\n";
+        let config = Place::with_config(&with_inbox(&format!("{limits}purposes = {{ {declared} }}"))).load().unwrap();
+        let ttl = config.applications[0].ttl_of(&Purpose::parse(purpose).unwrap());
+        (ttl.default_seconds, ttl.longest_seconds)
+    };
+
+    assert_eq!(ttl_of("", "invite"), (400, 600));
+    assert_eq!(ttl_of("", "confirm-address"), (400, 86_400));
+    assert_eq!(ttl_of("invite = {}", "invite"), (400, 600));
+    assert_eq!(ttl_of("invite = { longest_ttl_seconds = 120 }", "invite"), (120, 120));
+    assert_eq!(ttl_of("invite = { ttl_seconds = 600 }", "invite"), (600, 600));
+    assert_eq!(ttl_of("confirm-address = { ttl_seconds = 86400 }", "confirm-address"), (86_400, 86_400));
+    assert_eq!(ttl_of("invite = { ttl_seconds = 60 }", "sign-in"), (400, 600));
+}
+
+#[test]
+fn an_application_may_speak_the_language_of_a_region() {
+    let config = Place::with_config(&with_inbox("locale = \"es-mx\"")).load().unwrap();
+
+    assert_eq!(config.applications[0].locale.as_str(), "es-MX");
+}
+
 // ---------------------------------------------------------------- commands
 
 #[test]
@@ -429,6 +425,7 @@ fn check_config_says_what_the_daemon_would_do_and_no_secret() {
         "Redis at 127.0.0.1:6379, database 0, without TLS",
         "the server's persistence is told in the log at start",
         "SMTP to smtp.example.org:587, STARTTLS required, with a login",
+        "templates:    en, es, built in",
         "applications: shop",
     ] {
         assert!(said.contains(expected), "{said}");
@@ -480,7 +477,7 @@ fn version_and_help_are_told() {
 
     assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("fiador {}\n", env!("CARGO_PKG_VERSION")));
     let help_text = String::from_utf8(help.stdout).unwrap();
-    assert!(["serve", "check-config", "key"].iter().all(|command| help_text.contains(command)), "{help_text}");
+    assert!(["serve", "check-config", "key", "mail"].iter().all(|command| help_text.contains(command)), "{help_text}");
     assert!(version.status.success() && help.status.success());
 }
 
@@ -542,7 +539,7 @@ fn a_demo_key_that_is_none_or_open_to_others_is_refused_by_name() {
         ("CANARY\n", 0o644, "others than its owner can read or write it; chmod 600"),
     ] {
         place.write("demo.key", content, mode);
-        let refusal = demo::application(place.directory.path(), &sender()).unwrap_err().to_string();
+        let refusal = demo::application(place.directory(), &sender()).unwrap_err().to_string();
         assert!(refusal.contains(expected) && !refusal.contains("CANARY"), "{refusal}");
     }
 }

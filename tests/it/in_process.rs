@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fiador::{
-    domain::{Budget, DeliveryStatus, Refusal, Status, Token},
+    domain::{Budget, DeliveryStatus, Locale, Purpose, Refusal, Status, Token, TtlLimits},
     messages::{AskReadiness, Failure, StartVerification},
+    supervision::AskError,
     testing::TestService,
 };
 
@@ -76,7 +77,7 @@ async fn what_a_start_asks_for_is_validated_and_holds() {
 
     assert_eq!(field_of(start(|start| start.email = "Ada <ada@example.org>".to_owned()).await), "email");
     assert_eq!(field_of(start(|start| start.purpose = Some("Sign In".to_owned())).await), "purpose");
-    assert_eq!(field_of(start(|start| start.locale = Some("fr".to_owned())).await), "locale");
+    assert_eq!(field_of(start(|start| start.locale = Some("f".to_owned())).await), "locale");
     assert_eq!(field_of(start(|start| start.ttl_seconds = Some(59)).await), "ttl_seconds");
     assert_eq!(field_of(start(|start| start.ttl_seconds = Some(601)).await), "ttl_seconds");
     assert_eq!(field_of(start(|start| start.ttl_seconds = Some(u64::MAX)).await), "ttl_seconds");
@@ -96,6 +97,51 @@ async fn what_a_start_asks_for_is_validated_and_holds() {
     assert_eq!(service.read(&verification.id).await.unwrap().status, Status::Pending);
     service.advance(Duration::from_secs(1));
     assert_eq!(service.read(&verification.id).await.unwrap().status, Status::Expired);
+}
+
+#[actix::test]
+async fn a_number_holds_as_long_as_its_purpose_says() {
+    let ttl = TtlLimits { default_seconds: 120, longest_seconds: 300 };
+    let service = TestService::start_with(|application| {
+        application.purposes.insert(Purpose::parse("invite").unwrap(), ttl);
+    });
+    let service = service.await;
+    let start = async |purpose: &str, ttl_seconds: Option<u64>| {
+        let email = format!("{purpose}-{}@example.org", ttl_seconds.unwrap_or_default());
+        let start = StartVerification { purpose: Some(purpose.to_owned()), ttl_seconds, ..service.starting(&email) };
+        service.service().asks().ask(start, Duration::from_secs(5)).await
+    };
+    let now = start("sign-in", Some(60)).await.unwrap().expires_at - Duration::from_secs(60); // the clock stands still
+    let life = async |purpose: &str, ttl_seconds| start(purpose, ttl_seconds).await.unwrap().expires_at.since(now).as_secs();
+    let mend = async |purpose: &str, ttl_seconds| match start(purpose, ttl_seconds).await {
+        Err(AskError::Refused(Failure::Refused(Refusal::FieldInvalid { field: "ttl_seconds", mend }))) => mend,
+        other => panic!("{other:?}"),
+    };
+
+    assert_eq!(life("invite", None).await, 120);
+    assert_eq!(life("invite", Some(300)).await, 300);
+    assert_eq!(life("sign-in", None).await, 600);
+    assert_eq!(life("confirm-address", Some(86_400)).await, 86_400);
+    assert_eq!(mend("invite", Some(301)).await, "must be 60 to 300 for invite");
+    assert_eq!(mend("invite", Some(59)).await, "must be 60 to 300 for invite");
+    assert_eq!(mend("close-account", Some(601)).await, "must be 60 to 600 for close-account");
+}
+
+#[actix::test]
+async fn a_language_without_templates_is_no_mistake_but_a_word_that_is_no_language_is() {
+    let service = TestService::start_with(|application| application.locale = Locale::ES).await;
+    let start = async |locale: &str| {
+        let start = StartVerification { locale: Some(locale.to_owned()), ..service.starting(&format!("{locale}@example.org")) };
+        service.service().asks().ask(start, Duration::from_secs(5)).await
+    };
+
+    for (locale, words) in [("es-MX", "Tu código"), ("en-GB", "Your code"), ("fr", "Tu código")] {
+        start(locale).await.unwrap();
+        let mails = service.mails(&format!("{locale}@example.org")).await;
+        assert!(mails[0].text.starts_with(words), "{locale}: {}", mails[0].text);
+    }
+    let refusal = start("spanish").await.unwrap_err();
+    assert!(format!("{refusal:?}").contains("must be a language tag such as en or es-MX"), "{refusal:?}");
 }
 
 #[actix::test]

@@ -31,7 +31,7 @@ use crate::kit::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn start_mailer(route: Route, store: &StoreHandle) -> Guarded<Mailer> {
-    let mailer = Mailer::new(route, Arc::new(vec![application()]), store.claim(), store.settle());
+    let mailer = Mailer::new(route, Arc::new(vec![application()]), Arc::default(), store.claim(), store.settle());
     start("mailer", Policy::default(), MAX_IN_HAND, |_| {}, |_| mailer)
 }
 

@@ -39,7 +39,7 @@ fn without_tags(html: &str) -> String {
 
 fn every_mail() -> Vec<Mail> {
     let mut mails = vec![];
-    for locale in [Locale::En, Locale::Es] {
+    for locale in [Locale::EN, Locale::ES] {
         for purpose in ["sign-in", "confirm-address", "reset-password", "close-account"] {
             let purpose = Purpose::parse(purpose).unwrap();
             mails.push(render(&LeasedMessage { locale, purpose, ..message("ada@example.org") }, &application()));
@@ -89,13 +89,13 @@ fn each_purpose_has_its_own_sentence_in_each_language() {
 
 #[test]
 fn a_spanish_mail_is_spanish_from_the_subject_to_the_last_line() {
-    let mail = render(&LeasedMessage { locale: Locale::Es, ..message("ada@example.org") }, &application());
+    let mail = render(&LeasedMessage { locale: Locale::ES, ..message("ada@example.org") }, &application());
 
     assert_eq!(mail.subject, "Tu código de Corner Shop");
     assert_eq!(
         mail.text,
         "Tu código para iniciar sesión en Corner Shop:\n\n40718293\n\nEl código es válido durante 10 minutos y solo sirve una \
-         vez.\n\nSi no has sido tú, ignora este mensaje. No compartas el código con nadie, ni siquiera con quien diga \
+         vez.\n\nSi no pediste este código, ignora este mensaje. No lo compartas con nadie, ni siquiera con quien diga \
          escribirte en nombre de Corner Shop."
     );
     assert!(mail.html.contains("<html lang=\"es\">"));
@@ -119,11 +119,11 @@ fn it_says_how_long_the_number_holds_and_never_too_long() {
         mail.text.lines().nth(4).unwrap().to_owned()
     };
 
-    assert_eq!(said(60, Locale::En), "The code holds for 1 minute and works once.");
-    assert_eq!(said(119, Locale::Es), "El código es válido durante 1 minuto y solo sirve una vez.");
-    assert_eq!(said(3_600, Locale::En), "The code holds for 60 minutes and works once.");
-    assert_eq!(said(86_399, Locale::En), "The code holds for 23 hours and works once.");
-    assert_eq!(said(86_400, Locale::Es), "El código es válido durante 24 horas y solo sirve una vez.");
+    assert_eq!(said(60, Locale::EN), "The code is valid for 1 minute and works once.");
+    assert_eq!(said(119, Locale::ES), "El código es válido durante 1 minuto y solo sirve una vez.");
+    assert_eq!(said(3_600, Locale::EN), "The code is valid for 60 minutes and works once.");
+    assert_eq!(said(86_399, Locale::EN), "The code is valid for 23 hours and works once.");
+    assert_eq!(said(86_400, Locale::ES), "El código es válido durante 24 horas y solo sirve una vez.");
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod old_contract;
 mod readme;
 mod smtp;
 mod supervision;
+mod templates;
 mod transitions;

@@ -29,7 +29,7 @@ pub(super) struct Crew {
     route: Route,
     applications: Arc<Vec<Application>>,
     settle: Ask<SettleMessage>,
-    renderer: Renderer,
+    renderer: Arc<Renderer>,
     /// A permit is a worker; closed when nothing more is to be begun.
     turns: Semaphore,
     /// What the idle workers send with; the last one is the warmest.
@@ -60,12 +60,13 @@ impl Crew {
     pub(super) fn new(
         route: Route,
         applications: Arc<Vec<Application>>,
+        renderer: Arc<Renderer>,
         settle: Ask<SettleMessage>,
         in_hand: Rc<watch::Sender<usize>>,
     ) -> Self {
         let idle = RefCell::new((0..MAX_SENDS).map(|_| route.open()).collect());
         let turns = Semaphore::new(MAX_SENDS);
-        Self { route, applications, settle, renderer: Renderer::default(), turns, idle, in_hand, trouble: RefCell::default() }
+        Self { route, applications, settle, renderer, turns, idle, in_hand, trouble: RefCell::default() }
     }
 
     /// Counts `message` as in hand. Its lease is counted from `since`, when it was asked for or handed over.

@@ -2,6 +2,7 @@
 
 pub mod fake_store;
 pub mod http;
+pub mod place;
 pub mod post;
 pub mod redis;
 pub mod scripted_gateway;

@@ -1,6 +1,6 @@
 //! Messages and applications to write mails for.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use fiador::{
     domain::{
@@ -22,12 +22,13 @@ pub fn application() -> Application {
         name: ApplicationName::parse("shop").unwrap(),
         display_name: "Corner Shop".to_owned(),
         key_hashes: vec![],
-        locale: Locale::En,
+        locale: Locale::EN,
         from: address("codes@shop.example"),
         reply_to: Some(address("help@shop.example")),
         lookup: Lookup::Id,
         number_in_subject: false,
         limits: Limits::default(),
+        purposes: BTreeMap::new(),
     }
 }
 
@@ -43,7 +44,7 @@ pub fn message(to: &str) -> LeasedMessage {
         address: address(to),
         number: IdentityNumber::parse(NUMBER).unwrap(),
         purpose: Purpose::default(),
-        locale: Locale::En,
+        locale: Locale::EN,
         started_at,
         expires_at: started_at + Duration::from_secs(600),
         message_id: MESSAGE_ID.to_owned(),

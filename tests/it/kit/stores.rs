@@ -69,7 +69,7 @@ impl TestStore {
             address: EmailAddress::parse(address).unwrap(),
             token: Some(Token::Text("tok-1".to_owned())),
             purpose: Purpose::default(),
-            locale: Locale::En,
+            locale: Locale::EN,
             ttl_seconds: 600,
             digits: 8,
             wrong_checks: 5,

@@ -43,7 +43,7 @@ pub fn request(n: u32) -> Start {
         application: ApplicationName::parse("shop").unwrap(),
         address: EmailAddress::parse("ada@example.org").unwrap(),
         purpose: Purpose::default(),
-        locale: Locale::En,
+        locale: Locale::EN,
         ttl: Duration::from_secs(600),
         number: IdentityNumber::parse(&right).unwrap(),
         number_hash: hash(&right),
