@@ -5,7 +5,10 @@ use super::{
     settings::CompatSettings,
     validation::{Validation, is_loopback},
 };
-use crate::domain::{Application, ApplicationName, Lookup};
+use crate::domain::{Application, ApplicationName, Lookup, Purpose};
+
+/// What the old contract asks for: a purpose that allows less would refuse each of its starts.
+const TTL_SECONDS: u64 = 300;
 
 /// The listener of the old contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,11 @@ impl Validation {
         let is_named = |application: &&Application| application.name.as_str() == settings.application;
         let application = applications.iter().find(is_named).filter(|application| application.lookup == Lookup::Number);
         let mend = "must name an application that is declared with lookup = \"number\"";
-        let application = application.ok_or_else(|| self.refuse("compat.application", mend))?.name.clone();
-        Ok(Some(Compat { listen, application }))
+        let application = application.ok_or_else(|| self.refuse("compat.application", mend))?;
+        if application.ttl_seconds(Some(TTL_SECONDS), &Purpose::default()).is_err() {
+            let mend = format!("must name an application whose numbers for sign-in may hold {TTL_SECONDS} seconds");
+            return Err(self.refuse("compat.application", mend));
+        }
+        Ok(Some(Compat { listen, application: application.name.clone() }))
     }
 }

@@ -287,6 +287,13 @@ fn values_that_contradict_each_other_are_refused() {
             format!("[dev]\ninbox = true\n{}", with_smtp("")),
             "config.toml:2: dev.inbox must be false when an [[smtp]] block is given",
         ),
+        (
+            format!(
+                "[compat]\nlisten = \"127.0.0.1:0\"\napplication = \"shop\"\n{}",
+                with_inbox("lookup = \"number\"\npurposes = { sign-in = { longest_ttl_seconds = 299 } }")
+            ),
+            "config.toml:3: compat.application must name an application whose numbers for sign-in may hold 300 seconds",
+        ),
         (with_smtp("tls = \"none\""), "smtp[0].tls must be implicit or starttls, because the host is not loopback"),
         (with_smtp("user = \"a\""), "smtp[0].password_file must be given along with user"),
         (with_smtp("").replace("from = \"a@example.org\"\n", ""), "config.toml:4: applications[0].from must be given"),
