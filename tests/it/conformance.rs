@@ -7,7 +7,7 @@ use fiador::{
     messages::{Failure, OpenVerification},
 };
 
-use crate::kit::stores::{TestStore, new_operation};
+use crate::kit::stores::{TestStore, new_operation, other_than};
 
 /// Runs each of these against either store.
 macro_rules! on_both_stores {
@@ -42,11 +42,6 @@ on_both_stores! {
     a_mail_whose_verification_ended_is_never_claimed,
     a_refused_mail_fails_and_spends_nothing,
     a_second_start_waits_for_its_pause,
-}
-
-fn other_than(number: &str) -> String {
-    let last = if number.ends_with('1') { '2' } else { '1' };
-    format!("{}{last}", &number[..number.len() - 1])
 }
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {

@@ -7,5 +7,6 @@ mod http;
 mod kit;
 mod mailer;
 mod mails;
+mod redis_store;
 mod smtp;
 mod supervision;

@@ -1,42 +1,47 @@
 //! Both stores behind the same asks, with a clock that is moved by hand.
 
-use std::{path::Path, time::Duration};
+use std::{any::Any, path::Path, time::Duration};
 
 use ::redis::IntoConnectionInfo;
 use fiador::{
     actors::{EmbeddedStore, RedisStore, StoreAsks},
     clock::{Clock, Hand},
     domain::{
-        ApplicationName, Approval, EmailAddress, IdentityNumber, LeasedMessage, Locale, MessageOutcome, OperationId, Purpose,
-        Token, VerificationId, VerificationView,
+        ApplicationName, Approval, EmailAddress, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome, OperationId,
+        Purpose, Token, VerificationId, VerificationView,
     },
     messages::{
-        ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, OpenVerification, Opened, SettleMessage,
+        AskStoreReadiness, ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, OpenVerification, Opened,
+        SettleMessage,
     },
     store::{
-        self, KeyRing, Vault,
+        self, KeyRing, RingError, Vault,
         embedded::{self, Writer},
         redis::{self, RedisSettings},
     },
     supervision::{self, AskError, Policy},
 };
-use tempfile::TempDir;
 
 use super::redis::TestRedis;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct TestStore {
     pub asks: StoreAsks,
     pub hand: Hand,
-    pub keep: Keep,
+    /// What has to live as long as the store.
+    _keep: Option<Box<dyn Any>>,
 }
 
-/// What has to live as long as the store.
-pub enum Keep {
-    Directory(TempDir),
-    Redis(TestRedis, TempDir),
-    Nothing,
+/// The application of all stores' verifications.
+pub fn shop() -> ApplicationName {
+    ApplicationName::parse("shop").unwrap()
+}
+
+/// A number that differs from this one in its last digit.
+pub fn other_than(number: &str) -> String {
+    let last = if number.ends_with('1') { '2' } else { '1' };
+    format!("{}{last}", &number[..number.len() - 1])
 }
 
 /// Any 32 bytes that no other call returns.
@@ -51,7 +56,7 @@ impl TestStore {
         let directory = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::manual();
         let asks = embedded_store(directory.path(), clock).await;
-        Self { asks, hand, keep: Keep::Directory(directory) }
+        Self { asks, hand, _keep: Some(Box::new(directory)) }
     }
 
     pub async fn redis() -> Self {
@@ -59,12 +64,24 @@ impl TestStore {
         let directory = tempfile::tempdir().unwrap();
         let hand = Hand::default();
         let asks = redis_store(&server.url(), directory.path(), &hand).await;
-        Self { asks, hand, keep: Keep::Redis(server, directory) }
+        Self { asks, hand, _keep: Some(Box::new((server, directory))) }
+    }
+
+    /// On a server that others use too, with the key ring of `directory`.
+    pub async fn on(url: &str, directory: &Path) -> Self {
+        let hand = Hand::default();
+        let asks = redis_store(url, directory, &hand).await;
+        Self::of(asks, hand)
+    }
+
+    /// One that somebody else looks after.
+    pub fn of(asks: StoreAsks, hand: Hand) -> Self {
+        Self { asks, hand, _keep: None }
     }
 
     pub fn opening(address: &str) -> OpenVerification {
         OpenVerification {
-            application: ApplicationName::parse("shop").unwrap(),
+            application: shop(),
             address: EmailAddress::parse(address).unwrap(),
             token: Some(Token::Text("tok-1".to_owned())),
             purpose: Purpose::default(),
@@ -90,7 +107,7 @@ impl TestStore {
     }
 
     pub async fn look_up(&self, id: &VerificationId) -> Result<VerificationView, Failure> {
-        let looking = LookUpVerification { application: ApplicationName::parse("shop").unwrap(), id: id.clone() };
+        let looking = LookUpVerification { application: shop(), id: id.clone() };
         self.asks.look_up.ask(looking, DEADLINE).await.map_err(failure)
     }
 
@@ -99,14 +116,14 @@ impl TestStore {
     }
 
     pub async fn check_as(&self, operation: OperationId, id: &VerificationId, number: &str) -> Result<Approval, Failure> {
-        let application = ApplicationName::parse("shop").unwrap();
+        let application = shop();
         let number = IdentityNumber::parse(number).unwrap();
         let check = DecideCheck { application, id: id.clone(), number, operation };
         self.asks.check.ask(check, DEADLINE).await.map_err(failure)
     }
 
     pub async fn end(&self, id: &VerificationId) -> Result<(), Failure> {
-        let end = EndVerification { application: ApplicationName::parse("shop").unwrap(), id: id.clone() };
+        let end = EndVerification { application: shop(), id: id.clone() };
         self.asks.end.ask(end, DEADLINE).await.map_err(failure)
     }
 
@@ -140,7 +157,11 @@ pub async fn redis_store(url: &str, directory: &Path, hand: &Hand) -> StoreAsks 
 }
 
 pub async fn redis_ring(settings: &RedisSettings, directory: &Path) -> KeyRing {
-    store::open_or_make(directory, |fingerprint, origin| redis::claim_ring(settings, fingerprint, origin)).await.unwrap()
+    try_redis_ring(settings, directory).await.unwrap()
+}
+
+pub async fn try_redis_ring(settings: &RedisSettings, directory: &Path) -> Result<KeyRing, RingError> {
+    store::open_or_make(directory, |fingerprint, origin| redis::claim_ring(settings, fingerprint, origin)).await
 }
 
 pub fn unconnected_redis_store(settings: RedisSettings, ring: KeyRing, hand: &Hand) -> StoreAsks {
@@ -151,9 +172,22 @@ pub fn unconnected_redis_store(settings: RedisSettings, ring: KeyRing, hand: &Ha
 
 /// Waits for the store's own word that it is up.
 pub async fn until_ready(asks: &StoreAsks) {
-    while asks.readiness.ask(fiador::messages::AskStoreReadiness, DEADLINE).await != Ok(None) {
-        tokio::task::yield_now().await;
-    }
+    until(async || why_not_ready(asks).await.is_none()).await;
+}
+
+/// What the store says is in its way.
+pub async fn why_not_ready(asks: &StoreAsks) -> Option<String> {
+    asks.readiness.ask(AskStoreReadiness, DEADLINE).await.unwrap().map(|not_ready| not_ready.reason)
+}
+
+/// Looks again and again until it is so.
+pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looking).await.expect("it never came to be so");
 }
 
 fn failure(error: AskError<Failure>) -> Failure {
@@ -165,4 +199,24 @@ fn failure(error: AskError<Failure>) -> Failure {
 
 pub fn settings(url: &str) -> RedisSettings {
     RedisSettings::new(url.into_connection_info().unwrap())
+}
+
+/// Whether every ask of the store is answered that it is unavailable, each within two seconds.
+pub async fn unavailable(store: &TestStore) -> bool {
+    let id = VerificationId::parse(&format!("vrf_{}A", "a".repeat(42))).unwrap();
+    let key = MessageKey { handle: [1; 16], verification: [1; 16] };
+    let settle = SettleMessage { key, fence: 1, outcome: MessageOutcome::Captured };
+    let answers = [
+        in_time(store.open(TestStore::opening("nobody@example.org"))).await.err(),
+        in_time(store.look_up(&id)).await.err(),
+        in_time(store.check(&id, "12345678")).await.err(),
+        in_time(store.end(&id)).await.err(),
+        in_time(store.asks.claim.ask(ClaimMessages { limit: 8 }, DEADLINE)).await.map_err(failure).err(),
+        in_time(store.asks.settle.ask(settle, DEADLINE)).await.map_err(failure).err(),
+    ];
+    answers.iter().all(|answer| *answer == Some(Failure::Unavailable))
+}
+
+async fn in_time<T>(answer: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(2), answer).await.expect("an answer within two seconds")
 }
