@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rand::{rand_core::UnwrapErr, rngs::SysRng};
+use std::convert::Infallible;
+
+use rand::{Rng, TryCryptoRng, TryRng, rand_core::UnwrapErr, rngs::SysRng};
 
 use crate::domain::Moment;
 
@@ -14,6 +16,36 @@ pub type SystemRandom = UnwrapErr<SysRng>;
 pub fn system_random() -> SystemRandom {
     UnwrapErr(SysRng)
 }
+
+/// Where numbers are drawn from: the operating system's generator, or what a test says.
+#[derive(Clone, Debug, Default)]
+pub struct Chance {
+    #[cfg(feature = "testing")]
+    script: by_hand::Script,
+}
+
+impl TryRng for Chance {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(system_random().next_u32())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        #[cfg(feature = "testing")]
+        if let Some(drawn) = self.script.next() {
+            return Ok(drawn);
+        }
+        Ok(system_random().next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        system_random().fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Chance {}
 
 /// Tells the time. The system's never runs slower than real time: set back while we run, it goes on from where it was.
 #[derive(Clone, Debug)]
@@ -70,14 +102,32 @@ pub use by_hand::Hand;
 #[cfg(feature = "testing")]
 mod by_hand {
     use std::{
+        collections::VecDeque,
         sync::{
-            Arc,
+            Arc, Mutex, PoisonError,
             atomic::{AtomicU64, Ordering},
         },
         time::Duration,
     };
 
-    use super::{Clock, Instant, wall_clock};
+    use super::{Chance, Clock, Instant, wall_clock};
+
+    /// What a test wants to be drawn, in turn; then the system's generator goes on.
+    #[derive(Clone, Debug, Default)]
+    pub(super) struct Script(Arc<Mutex<VecDeque<u64>>>);
+
+    impl Script {
+        pub(super) fn next(&self) -> Option<u64> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        }
+    }
+
+    impl Chance {
+        /// Draws these, in turn, and then from the system. All clones draw from the same.
+        pub fn scripted(draws: impl IntoIterator<Item = u64>) -> Self {
+            Self { script: Script(Arc::new(Mutex::new(draws.into_iter().collect()))) }
+        }
+    }
 
     /// Moves clocks forward, so that tests need not wait. All clones move together.
     #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     api_key::ApiKey,
-    domain::{Application, ApplicationName, EmailAddress, Limits, Locale},
+    domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
 };
 
 /// Why there is no demo application.
@@ -55,6 +55,7 @@ pub fn application(data_dir: &Path, sender: &EmailAddress) -> Result<(Applicatio
         locale: Locale::default(),
         from: sender.clone(),
         reply_to: None,
+        lookup: Lookup::Id,
         number_in_subject: false,
         limits: Limits::default(),
     };

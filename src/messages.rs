@@ -5,8 +5,8 @@ use actix::prelude::*;
 use thiserror::Error;
 
 use crate::domain::{
-    ApplicationName, Approval, EmailAddress, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome, Moment,
-    OperationId, Purpose, Refusal, Token, VerificationId, VerificationView,
+    ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome,
+    Moment, OperationId, Purpose, Refusal, Token, VerificationId, VerificationView,
 };
 
 /// Why a request was not fulfilled.
@@ -94,6 +94,32 @@ pub struct CheckNumber {
     pub operation: OperationId,
 }
 
+/// HTTP or in process -> Gateway. As [`CheckNumber`], for applications whose numbers identify by themselves. A number that
+/// leads nowhere is charged to the application's budget of misses before it is answered.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Approval, Failure>")]
+pub struct CheckByNumber {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// What the person typed: digits, with spaces and dashes as they like.
+    pub number: String,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// HTTP or in process -> Gateway. `Ok` means that the same number is queued in another mail, or is still on its way in the
+/// one before. A lost reply means unknown: asking again with the same `operation` sends no further mail.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<VerificationView, Failure>")]
+pub struct ResendVerification {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The verification's id.
+    pub id: String,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
 /// HTTP or in process -> Gateway. `Ok` means that its number no longer works; also when it had ended before.
 /// Asking again is safe.
 #[derive(Clone, Message)]
@@ -146,19 +172,40 @@ pub struct OpenVerification {
     pub mail_domain: String,
     /// What the caller sent beyond what stands here, for telling another body under the same operation: the end user's IP.
     pub context_ip: Option<String>,
+    /// Whether the number alone is to lead to it.
+    pub is_found_by_number: bool,
     /// Whether the Mailer has room: then the first lease comes with the reply.
     pub with_lease: bool,
     /// Names this attempt.
     pub operation: OperationId,
 }
 
-/// A stored verification.
+/// A stored verification, or one whose mail is queued again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// As it stands.
     pub verification: VerificationView,
     /// Its mail with the first lease; none when there was no room for it or the operation is a repetition.
     pub message: Option<Box<LeasedMessage>>,
+    /// Whether it had been asked for before, by the same operation.
+    pub is_repetition: bool,
+}
+
+/// Gateway -> store. `Ok` means that its mail is queued again, or still on its way. A lost reply means unknown: the same
+/// `operation` queues no further mail.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Opened, Failure>")]
+pub struct ResendMail {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: VerificationId,
+    /// The domain of the mail's `Message-ID`.
+    pub mail_domain: String,
+    /// Whether the Mailer has room: then the first lease comes with the reply.
+    pub with_lease: bool,
+    /// Names this attempt.
+    pub operation: OperationId,
 }
 
 /// Gateway -> store. The verification as it stands now. Changes nothing.
@@ -184,6 +231,41 @@ pub struct DecideCheck {
     pub number: IdentityNumber,
     /// Names this attempt.
     pub operation: OperationId,
+}
+
+/// Gateway -> store. As [`DecideCheck`], of whichever verification the number alone leads to; a miss is charged to the
+/// application before the reply.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Approval, Failure>")]
+pub struct DecideByNumber {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// What was presented.
+    pub number: IdentityNumber,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// Gateway -> store. Takes one from the budget of starts of an end user's IP address, before the start that it is for.
+/// A lost reply may have charged one that is never given back; it comes back by itself.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct ChargeIpStart {
+    /// Whose budget.
+    pub application: ApplicationName,
+    /// For whom.
+    pub ip: EndUserIp,
+}
+
+/// Gateway -> store. Gives it back, because the start was refused or a repetition. A lost reply changes little: it comes back
+/// by itself.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct RefundIpStart {
+    /// Whose budget.
+    pub application: ApplicationName,
+    /// For whom.
+    pub ip: EndUserIp,
 }
 
 /// Gateway -> store. Ends a pending verification; nothing when it has ended. Asking again is safe.

@@ -2,8 +2,8 @@ use actix::prelude::*;
 
 use crate::{
     messages::{
-        AskMailReadiness, AskStoreReadiness, ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification,
-        MailQueued, OpenVerification, SettleMessage,
+        AskMailReadiness, AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
+        LookUpVerification, MailQueued, OpenVerification, RefundIpStart, ResendMail, SettleMessage,
     },
     supervision::{Ask, AskError, Guarded},
 };
@@ -17,6 +17,14 @@ pub struct StoreAsks {
     pub look_up: Ask<LookUpVerification>,
     /// Decides a presented number.
     pub check: Ask<DecideCheck>,
+    /// Decides a number that identifies by itself.
+    pub check_by_number: Ask<DecideByNumber>,
+    /// Queues one's mail again.
+    pub resend: Ask<ResendMail>,
+    /// Charges a start to an IP address.
+    pub charge_ip: Ask<ChargeIpStart>,
+    /// Gives that back.
+    pub refund_ip: Ask<RefundIpStart>,
     /// Ends one.
     pub end: Ask<EndVerification>,
     /// Leases due mails.
@@ -35,6 +43,10 @@ impl StoreAsks {
             + Handler<OpenVerification>
             + Handler<LookUpVerification>
             + Handler<DecideCheck>
+            + Handler<DecideByNumber>
+            + Handler<ResendMail>
+            + Handler<ChargeIpStart>
+            + Handler<RefundIpStart>
             + Handler<EndVerification>
             + Handler<ClaimMessages>
             + Handler<SettleMessage>
@@ -44,6 +56,10 @@ impl StoreAsks {
             open: store.asks(),
             look_up: store.asks(),
             check: store.asks(),
+            check_by_number: store.asks(),
+            resend: store.asks(),
+            charge_ip: store.asks(),
+            refund_ip: store.asks(),
             end: store.asks(),
             claim: store.asks(),
             settle: store.asks(),

@@ -7,8 +7,8 @@ use actix::prelude::*;
 use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     messages::{
-        AskStoreReadiness, ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, NotReady, OpenVerification,
-        Probe, SettleMessage,
+        AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
+        LookUpVerification, NotReady, OpenVerification, Probe, RefundIpStart, ResendMail, SettleMessage,
     },
     store::embedded::Writer,
 };
@@ -37,6 +37,10 @@ answer_from_records! { EmbeddedStore:
     OpenVerification => requests::open,
     LookUpVerification => requests::look_up,
     DecideCheck => requests::check,
+    DecideByNumber => requests::check_by_number,
+    ResendMail => requests::resend,
+    ChargeIpStart => requests::charge_ip,
+    RefundIpStart => requests::refund_ip,
     EndVerification => requests::end,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,

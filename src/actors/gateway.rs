@@ -9,14 +9,16 @@ use subtle::ConstantTimeEq;
 use super::asks::{MailAsks, StoreAsks, failure};
 use crate::{
     domain::{
-        Application, ApplicationName, Approval, EmailAddress, IdentityNumber, Locale, Purpose, Refusal, Token, VerificationId,
-        VerificationView,
+        Application, ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, Lookup, Purpose,
+        Refusal, Token, VerificationId, VerificationView,
     },
     messages::{
-        AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, CheckNumber, DecideCheck,
-        EndVerification, Failure, LookUpVerification, MailQueued, NotReady, OpenVerification, Probe, ReadVerification,
-        StartVerification, Unauthorized,
+        AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeIpStart, CheckByNumber,
+        CheckNumber, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
+        OpenVerification, Opened, Probe, ReadVerification, RefundIpStart, ResendMail, ResendVerification, StartVerification,
+        Unauthorized,
     },
+    supervision::Reservation,
 };
 
 /// How long the store may take: less than HTTP waits, so that its answer is still heard.
@@ -88,6 +90,24 @@ impl Handler<CheckNumber> for Gateway {
     }
 }
 
+impl Handler<CheckByNumber> for Gateway {
+    type Result = ResponseFuture<Result<Approval, Failure>>;
+
+    fn handle(&mut self, ask: CheckByNumber, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.check_by_number(ask).await })
+    }
+}
+
+impl Handler<ResendVerification> for Gateway {
+    type Result = ResponseFuture<Result<VerificationView, Failure>>;
+
+    fn handle(&mut self, ask: ResendVerification, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.resend(ask).await })
+    }
+}
+
 impl Handler<CancelVerification> for Gateway {
     type Result = ResponseFuture<Result<(), Failure>>;
 
@@ -123,13 +143,38 @@ impl Front {
     }
 
     async fn start(&self, ask: StartVerification) -> Result<VerificationView, Failure> {
-        let mut opening = self.opening(ask)?;
+        let ip = ask.context_ip.as_deref().map(EndUserIp::parse).transpose().map_err(|error| invalid("context.ip", &error))?;
+        let application = ask.application.clone();
+        let opening = self.opening(ask, ip)?;
+        let Some(ip) = ip else { return Ok(self.open(opening).await?.verification) };
+        let charge = ChargeIpStart { application: application.clone(), ip };
+        self.store.charge_ip.ask(charge, STORE_DEADLINE).await.map_err(failure)?;
+        let opened = self.open(opening).await;
+        let was_needless =
+            opened.as_ref().map_or_else(|error| matches!(error, Failure::Refused(_)), |opened| opened.is_repetition);
+        if was_needless {
+            // without an answer it comes back by itself
+            let _ = self.store.refund_ip.ask(RefundIpStart { application, ip }, STORE_DEADLINE).await;
+        }
+        Ok(opened?.verification)
+    }
+
+    async fn open(&self, mut opening: OpenVerification) -> Result<Opened, Failure> {
         let room = self.mail.queued.reserve();
         opening.with_lease = room.is_some();
-        let opened = self.store.open.ask(opening, STORE_DEADLINE).await.map_err(failure)?;
-        if let (Some(room), Some(message)) = (room, opened.message) {
-            room.tell(MailQueued { message });
-        }
+        let mut opened = self.store.open.ask(opening, STORE_DEADLINE).await.map_err(failure)?;
+        hand_over(room, opened.message.take());
+        Ok(opened)
+    }
+
+    async fn resend(&self, ask: ResendVerification) -> Result<VerificationView, Failure> {
+        let id = VerificationId::parse(&ask.id).ok_or(Refusal::NotFound)?;
+        let mail_domain = self.application(&ask.application)?.from.ascii_domain();
+        let room = self.mail.queued.reserve();
+        let (application, operation, with_lease) = (ask.application, ask.operation, room.is_some());
+        let resend = ResendMail { application, id, mail_domain, with_lease, operation };
+        let opened = self.store.resend.ask(resend, STORE_DEADLINE).await.map_err(failure)?;
+        hand_over(room, opened.message);
         Ok(opened.verification)
     }
 
@@ -144,6 +189,20 @@ impl Front {
         let number = IdentityNumber::parse(&ask.number).map_err(|error| invalid("number", &error))?;
         let check = DecideCheck { application: ask.application, id, number, operation: ask.operation };
         self.store.check.ask(check, STORE_DEADLINE).await.map_err(failure)
+    }
+
+    async fn check_by_number(&self, ask: CheckByNumber) -> Result<Approval, Failure> {
+        let application = self.application(&ask.application)?;
+        if application.lookup != Lookup::Number {
+            return Err(Refusal::NotFound.into());
+        }
+        let number = IdentityNumber::parse(&ask.number).map_err(|error| invalid("number", &error))?;
+        if number.as_str().len() != usize::from(application.limits.digits) {
+            let mend = format!("must be the {} digits that were mailed", application.limits.digits);
+            return Err(invalid("number", &mend).into());
+        }
+        let check = DecideByNumber { application: ask.application, number, operation: ask.operation };
+        self.store.check_by_number.ask(check, STORE_DEADLINE).await.map_err(failure)
     }
 
     async fn cancel(&self, ask: CancelVerification) -> Result<(), Failure> {
@@ -162,7 +221,7 @@ impl Front {
         store.into_iter().chain(mail).collect()
     }
 
-    fn opening(&self, ask: StartVerification) -> Result<OpenVerification, Refusal> {
+    fn opening(&self, ask: StartVerification, ip: Option<EndUserIp>) -> Result<OpenVerification, Refusal> {
         let application = self.application(&ask.application)?;
         let address = EmailAddress::parse(&ask.email).map_err(|error| invalid("email", &error))?;
         let purpose = ask.purpose.map_or_else(|| Ok(Purpose::default()), |text| Purpose::parse(&text));
@@ -172,7 +231,8 @@ impl Front {
             token: ask.token.map(fitting).transpose()?,
             ttl_seconds: ttl_seconds(ask.ttl_seconds, &purpose, application)?,
             locale: locale.map_err(|error| invalid("locale", &error))?,
-            context_ip: ask.context_ip.map(|text| ip(&text)).transpose()?,
+            context_ip: ip.map(EndUserIp::canonical),
+            is_found_by_number: application.lookup == Lookup::Number,
             digits: application.limits.digits,
             wrong_checks: application.limits.wrong_checks,
             mail_domain: application.from.ascii_domain(),
@@ -203,9 +263,10 @@ fn fitting(token: Token) -> Result<Token, Refusal> {
     if token.as_str().len() <= Token::LONGEST { Ok(token) } else { Err(invalid("token", &mend)) }
 }
 
-fn ip(text: &str) -> Result<String, Refusal> {
-    let parsed = text.parse::<std::net::IpAddr>();
-    parsed.map(|ip| ip.to_canonical().to_string()).map_err(|_| invalid("context.ip", &"must be an IPv4 or IPv6 address"))
+fn hand_over(room: Option<Reservation<MailQueued>>, message: Option<Box<LeasedMessage>>) {
+    if let (Some(room), Some(message)) = (room, message) {
+        room.tell(MailQueued { message });
+    }
 }
 
 fn invalid(field: &'static str, mend: &impl ToString) -> Refusal {

@@ -8,8 +8,8 @@ use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     clock::Clock,
     messages::{
-        AskStoreReadiness, ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, NotReady, OpenVerification,
-        Probe, SettleMessage,
+        AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
+        LookUpVerification, NotReady, OpenVerification, Probe, RefundIpStart, ResendMail, SettleMessage,
     },
     store::{
         KeyRing, Vault,
@@ -55,6 +55,10 @@ answer_from_records! { RedisStore:
     OpenVerification => requests::open,
     LookUpVerification => requests::look_up,
     DecideCheck => requests::check,
+    DecideByNumber => requests::check_by_number,
+    ResendMail => requests::resend,
+    ChargeIpStart => requests::charge_ip,
+    RefundIpStart => requests::refund_ip,
     EndVerification => requests::end,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,

@@ -1,14 +1,17 @@
 //! What both stores do with what they are asked: translate it into an operation, run it, translate what comes of it.
 
-use crate::domain::{Approval, LeasedMessage, VerificationView};
 use crate::{
-    domain::Refusal,
+    domain::{
+        ApplicationName, Approval, Budget, IP_STARTS, LeasedMessage, NUMBER_MISSES, Refusal, VerificationView,
+        transitions::Mailing,
+    },
     messages::{
-        ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, OpenVerification, Opened, SettleMessage,
+        ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
+        OpenVerification, Opened, RefundIpStart, ResendMail, SettleMessage,
     },
     store::{
         Records, StoreError,
-        operations::{Cancelling, Checking, Reading, Settling, StartRequest, Starting},
+        operations::{Cancelling, Charging, Checking, Counting, Reading, Resending, Settling, StartRequest, Starting},
     },
 };
 
@@ -24,11 +27,22 @@ pub(super) async fn open(records: &impl Records, ask: OpenVerification) -> Resul
         wrong_checks: ask.wrong_checks,
         mail_domain: ask.mail_domain,
         context_ip: ask.context_ip,
+        is_found_by_number: ask.is_found_by_number,
         with_lease: ask.with_lease,
         operation: ask.operation,
     };
-    let started = records.run(Starting::new(records.vault(), request)).await.map_err(failure)??;
-    Ok(Opened { verification: started.view, message: started.message.map(Box::new) })
+    Ok(opened(records.run(Starting::new(records.vault(), request)).await.map_err(failure)??))
+}
+
+fn opened(mailing: Mailing) -> Opened {
+    let Mailing { view, message, is_repetition } = mailing;
+    Opened { verification: view, message: message.map(Box::new), is_repetition }
+}
+
+pub(super) async fn resend(records: &impl Records, ask: ResendMail) -> Result<Opened, Failure> {
+    let ResendMail { application, id, mail_domain, with_lease, operation } = ask;
+    let resending = Resending::new(records.vault(), &application, id, &mail_domain, with_lease, &operation);
+    Ok(opened(records.run(resending.ok_or(Refusal::NotFound)?).await.map_err(failure)??))
 }
 
 pub(super) async fn look_up(records: &impl Records, ask: LookUpVerification) -> Result<VerificationView, Failure> {
@@ -39,6 +53,42 @@ pub(super) async fn look_up(records: &impl Records, ask: LookUpVerification) -> 
 pub(super) async fn check(records: &impl Records, ask: DecideCheck) -> Result<Approval, Failure> {
     let checking = Checking::new(records.vault(), ask.application, ask.id, &ask.number, &ask.operation);
     Ok(records.run(checking.ok_or(Refusal::NotFound)?).await.map_err(failure)??)
+}
+
+/// While the budget of misses is spent, hits are refused too: else they would be told apart.
+pub(super) async fn check_by_number(records: &impl Records, ask: DecideByNumber) -> Result<Approval, Failure> {
+    let DecideByNumber { application, number, operation } = ask;
+    let counting = Counting::new(records.vault(), &application, Budget::NumberMisses, NUMBER_MISSES, "");
+    let (found, left) = tokio::join!(records.find(&application, &number), records.run(counting));
+    left.map_err(failure)??;
+    let Some(id) = found.map_err(failure)? else { return Err(charge_miss(records, &application).await) };
+    match check(records, DecideCheck { application: application.clone(), id, number, operation }).await {
+        Err(Failure::Refused(refusal)) if !matches!(refusal, Refusal::BudgetSpent { .. } | Refusal::IdempotencyMismatch) => {
+            Err(charge_miss(records, &application).await) // it led to one that has ended
+        }
+        answer => answer,
+    }
+}
+
+async fn charge_miss(records: &impl Records, application: &ApplicationName) -> Failure {
+    let charging = Charging::take(records.vault(), application, Budget::NumberMisses, NUMBER_MISSES, "");
+    match records.run(charging).await {
+        Ok(Ok(())) => Refusal::NumberUnknown.into(),
+        Ok(Err(spent)) => spent.into(),
+        Err(error) => failure(error),
+    }
+}
+
+pub(super) async fn charge_ip(records: &impl Records, ask: ChargeIpStart) -> Result<(), Failure> {
+    let subject = ask.ip.subscriber();
+    let charging = Charging::take(records.vault(), &ask.application, Budget::IpStarts, IP_STARTS, &subject);
+    Ok(records.run(charging).await.map_err(failure)??)
+}
+
+pub(super) async fn refund_ip(records: &impl Records, ask: RefundIpStart) -> Result<(), Failure> {
+    let subject = ask.ip.subscriber();
+    let giving_back = Charging::give_back(records.vault(), &ask.application, Budget::IpStarts, IP_STARTS, &subject);
+    Ok(records.run(giving_back).await.map_err(failure)??)
 }
 
 pub(super) async fn end(records: &impl Records, ask: EndVerification) -> Result<(), Failure> {
@@ -59,6 +109,10 @@ fn failure(error: StoreError) -> Failure {
     match error {
         StoreError::Unavailable(_) => Failure::Unavailable, // told in the log by whoever lost the connection or the file
         StoreError::Contended => Failure::Overloaded,
+        StoreError::NoFreeNumber => {
+            tracing::error!("no free number was drawn: the application has too many live numbers for its digits");
+            Failure::Overloaded
+        }
         StoreError::Damaged(_) => {
             tracing::error!(cause = %error, "store returned what was not stored");
             Failure::Unavailable

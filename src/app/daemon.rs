@@ -167,6 +167,8 @@ fn asks(gateway: &Guarded<Gateway>, store: RunningStore, mailer: RunningMailer) 
         start_verification: gateway.asks(),
         read_verification: gateway.asks(),
         check_number: gateway.asks(),
+        check_by_number: gateway.asks(),
+        resend_verification: gateway.asks(),
         cancel_verification: gateway.asks(),
         readiness: gateway.asks(),
         inbox: mailer.inbox,

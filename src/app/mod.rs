@@ -3,6 +3,7 @@
 mod banner;
 mod daemon;
 mod parts;
+mod service;
 
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use daemon::{Daemon, Ending};
 pub use parts::Parts;
+pub use service::Service;
 
 use crate::{
     clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError, store::RingError,

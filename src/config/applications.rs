@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api_key::key_hash_from_text,
-    domain::{Application, ApplicationName, EmailAddress, Limits, Locale},
+    domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
 };
 
 /// The longest `display_name`, in characters: it stands in a mail's subject.
@@ -52,6 +52,11 @@ impl Validation {
         let from = given_sender.or_else(|| default_sender.cloned()).ok_or_else(|| {
             self.refuse(&key("from"), "must be given, because the [[smtp]] block has no `from` to stand in for it")
         })?;
+        let lookup = match settings.lookup.as_str() {
+            "id" => Lookup::Id,
+            "number" => Lookup::Number,
+            _ => return Err(self.refuse(&key("lookup"), "must be id or number")),
+        };
         Ok(Application {
             display_name: self.display_name(&key("display_name"), settings.display_name.as_deref().unwrap_or(name.as_str()))?,
             name,
@@ -59,8 +64,9 @@ impl Validation {
             locale,
             from,
             reply_to: settings.reply_to.as_ref().map(|text| self.address(&key("reply_to"), text)).transpose()?,
+            lookup,
             number_in_subject: settings.number_in_subject,
-            limits: self.limits(&key("limits"), &settings.limits)?,
+            limits: self.limits(&key("limits"), &settings.limits, lookup)?,
         })
     }
 
@@ -86,9 +92,13 @@ impl Validation {
         keys.iter().enumerate().map(hash).collect()
     }
 
-    fn limits(&self, path: &str, settings: &LimitSettings) -> Result<Limits, ConfigError> {
+    fn limits(&self, path: &str, settings: &LimitSettings, lookup: Lookup) -> Result<Limits, ConfigError> {
+        let (digits, range) = match lookup {
+            Lookup::Id => (Limits::default().digits, 6..=12),
+            Lookup::Number => (Lookup::NUMBER_DIGITS, 10..=15),
+        };
         Ok(Limits {
-            digits: self.in_range(&format!("{path}.digits"), settings.digits, 6..=12)?,
+            digits: self.in_range(&format!("{path}.digits"), settings.digits.unwrap_or_else(|| digits.into()), range)?,
             ttl_seconds: self.in_range(&format!("{path}.ttl_seconds"), settings.ttl_seconds, 60..=600)?,
             wrong_checks: self.in_range(&format!("{path}.wrong_checks"), settings.wrong_checks, 1..=10)?,
         })

@@ -101,6 +101,10 @@ pub(super) struct SmtpSettings {
     pub from: Option<String>,
 }
 
+fn id() -> String {
+    "id".to_owned()
+}
+
 fn starttls() -> String {
     "starttls".to_owned()
 }
@@ -114,6 +118,8 @@ pub(super) struct ApplicationSettings {
     pub locale: Option<String>,
     pub from: Option<String>,
     pub reply_to: Option<String>,
+    #[serde(default = "id")]
+    pub lookup: String,
     #[serde(default)]
     pub number_in_subject: bool,
     #[serde(default)]
@@ -129,14 +135,15 @@ pub(super) struct KeySettings {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct LimitSettings {
-    pub digits: i64,
+    /// None: what fits the lookup.
+    pub digits: Option<i64>,
     pub ttl_seconds: i64,
     pub wrong_checks: i64,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        let Limits { digits, ttl_seconds, wrong_checks } = Limits::default();
-        Self { digits: digits.into(), ttl_seconds: ttl_seconds.into(), wrong_checks: wrong_checks.into() }
+        let Limits { ttl_seconds, wrong_checks, .. } = Limits::default();
+        Self { digits: None, ttl_seconds: ttl_seconds.into(), wrong_checks: wrong_checks.into() }
     }
 }

@@ -13,6 +13,8 @@ pub const SENDS: Allowance = Allowance { at_once: 5, one_back_each: Duration::fr
 pub const WRONG_CHECKS: Allowance = Allowance { at_once: 10, one_back_each: Duration::from_secs(1800) };
 /// Verifications of one address pending at once.
 pub const MOST_PENDING: usize = 10;
+/// Mails of one verification.
+pub const MOST_SENDS: u8 = 5;
 /// Ended verifications that are remembered.
 pub const MOST_ENDED: usize = 16;
 
@@ -24,7 +26,7 @@ const PAUSES: [Duration; 3] = [Duration::from_secs(30), Duration::from_secs(60),
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressRecord {
     sends: TokenBucket,
-    /// The mails of the last hour, oldest first.
+    /// The mails of the last hour that are charged, oldest first.
     sent_at: Vec<Moment>,
     pub(super) wrong_checks: TokenBucket,
     /// Pending, or ended within the last minute.
@@ -36,6 +38,7 @@ pub struct AddressRecord {
 impl AddressRecord {
     /// Lets time pass: what ended over a minute ago shrinks to a tombstone, tombstones go after an hour.
     pub(super) fn age(&mut self, now: Moment) {
+        self.expire_waiting_mails(now);
         let (ended_long_ago, kept) = std::mem::take(&mut self.verifications)
             .into_iter()
             .partition::<Vec<_>, _>(|verification| verification.ends_at() + REPEATABLE <= now);
@@ -44,6 +47,17 @@ impl AddressRecord {
         self.tombstones.retain(|tombstone| tombstone.ended_at + REMEMBERED > now);
         self.sent_at.retain(|&at| at + HOUR > now);
         self.forget_the_oldest_ends(now);
+    }
+
+    fn expire_waiting_mails(&mut self, now: Moment) {
+        let is_too_late = |v: &&mut Verification| v.status(now) == Status::Expired && v.message.waits();
+        let expired = self.verifications.iter_mut().filter(is_too_late).map(|verification| {
+            verification.message.expired();
+            verification.key
+        });
+        for key in expired.collect::<Vec<_>>() {
+            self.give_back_unused_send(&key);
+        }
     }
 
     /// Keeps the newest ends, however many there were within the hour, so that a record stays small.
@@ -74,6 +88,11 @@ impl AddressRecord {
         self.tombstones.iter().find(|tombstone| tombstone.key == *key)
     }
 
+    /// Those that wait for their number.
+    pub(super) fn pending(&self, now: Moment) -> impl Iterator<Item = &Verification> {
+        self.verifications.iter().filter(move |verification| verification.status(now) == Status::Pending)
+    }
+
     pub(super) fn add(&mut self, verification: Verification) {
         self.verifications.push(verification);
     }
@@ -86,43 +105,58 @@ impl AddressRecord {
     /// The budget of wrong checks as it is after one more, when there is one left.
     pub(super) fn one_wrong_check_more(&self, now: Moment) -> Result<TokenBucket, Refusal> {
         let mut budget = self.wrong_checks;
-        budget.take(WRONG_CHECKS, now).map_err(|wait| spent(Budget::AddressChecks, wait))?;
+        budget.take(WRONG_CHECKS, now).map_err(|wait| Refusal::spent(Budget::AddressChecks, wait))?;
         Ok(budget)
     }
 
-    /// Charges a mail, when the budget and the pause since the last one allow it.
-    pub(super) fn take_send(&mut self, now: Moment) -> Result<(), Refusal> {
-        if let Some(wait) = self.pause_left(now) {
-            return Err(spent(Budget::AddressSends, wait));
+    /// Charges the mail of one verification more, or says which budget has room for it last.
+    pub(super) fn take_first_send(&mut self, now: Moment) -> Result<(), Refusal> {
+        self.take_send(Budget::AddressPending, self.wait_for_room(now), now)
+    }
+
+    /// Charges one mail more of a verification, or says which budget has room for it last.
+    pub(super) fn take_further_send(&mut self, key: &KeyedHash, now: Moment) -> Result<(), Refusal> {
+        let spent = self.verification(key).filter(|verification| verification.sends >= MOST_SENDS);
+        let wait = spent.map_or(Duration::ZERO, |verification| verification.expires_at.since(now));
+        self.take_send(Budget::VerificationSends, wait, now)
+    }
+
+    fn take_send(&mut self, own_budget: Budget, own_wait: Duration, now: Moment) -> Result<(), Refusal> {
+        let address_wait = self.wait_for_pause(now).max(self.sends.wait(SENDS, now));
+        let waits = [(own_budget, own_wait), (Budget::AddressSends, address_wait)];
+        if let Some((budget, wait)) = waits.into_iter().filter(|(_, wait)| !wait.is_zero()).max_by_key(|&(_, wait)| wait) {
+            return Err(Refusal::spent(budget, wait));
         }
-        self.sends.take(SENDS, now).map_err(|wait| spent(Budget::AddressSends, wait))?;
+        self.sends.take(SENDS, now).expect("its wait is over");
         self.sent_at.push(now);
         Ok(())
     }
 
-    /// Gives back the mail that was charged at `at`, pause included.
-    pub(super) fn give_back_send(&mut self, at: Moment) {
-        if let Some(index) = self.sent_at.iter().position(|&sent| sent == at) {
+    /// Gives back what a verification's mail was charged, pause included, once, if it was approved or nobody can have got the
+    /// mail. A charge of over an hour ago has come back by itself.
+    pub(super) fn give_back_unused_send(&mut self, key: &KeyedHash) {
+        let gives_back = |v: &&mut Verification| v.approved_at().is_some() || v.message.was_never_sent();
+        let charged_at = self.verification_mut(key).filter(gives_back).and_then(|verification| {
+            let charged_at = verification.message.take_charge()?;
+            verification.sends = verification.sends.saturating_sub(1);
+            Some(charged_at)
+        });
+        if let Some(index) = self.sent_at.iter().position(|&at| Some(at) == charged_at) {
             self.sent_at.remove(index);
-            self.sends.give_back(SENDS);
+            self.sends.give_back(SENDS, &self.sent_at);
         }
     }
 
-    fn pause_left(&self, now: Moment) -> Option<Duration> {
-        let last = *self.sent_at.last()?;
+    fn wait_for_pause(&self, now: Moment) -> Duration {
+        let Some(&last) = self.sent_at.iter().max() else { return Duration::ZERO };
         let pause = PAUSES[self.sent_at.len().min(PAUSES.len()) - 1];
-        let wait = (last + pause).since(now);
-        (!wait.is_zero()).then_some(wait)
+        (last + pause).since(now)
     }
 
-    /// Refuses when as many verifications are pending as may be.
-    pub(super) fn room_for_one_more(&self, now: Moment) -> Result<(), Refusal> {
-        let pending = || self.verifications.iter().filter(|v| v.status(now) == Status::Pending);
-        if pending().count() < MOST_PENDING {
-            return Ok(());
-        }
-        let first_to_end = pending().map(Verification::ends_at).min().unwrap_or(now);
-        Err(spent(Budget::AddressPending, first_to_end.since(now)))
+    fn wait_for_room(&self, now: Moment) -> Duration {
+        let first_to_end = self.pending(now).map(Verification::ends_at).min();
+        let first_to_end = first_to_end.filter(|_| self.pending(now).count() >= MOST_PENDING);
+        first_to_end.map_or(Duration::ZERO, |ends_at| ends_at.since(now))
     }
 
     /// Until when something in it matters; not after `now` when nothing does.
@@ -133,9 +167,4 @@ impl AddressRecord {
         let budgets = [self.sends.full_at(), self.wrong_checks.full_at()];
         ends.chain(tombstones).chain(sends).chain(budgets).max().unwrap_or_default()
     }
-}
-
-fn spent(budget: Budget, wait: Duration) -> Refusal {
-    let retry_after_seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    Refusal::BudgetSpent { budget, retry_after_seconds: retry_after_seconds.max(1) }
 }

@@ -15,6 +15,10 @@ pub enum Budget {
     AddressPending,
     /// Wrong checks of one address.
     AddressChecks,
+    /// Verifications started for one end user's IP address, IPv6 by /64.
+    IpStarts,
+    /// Numbers presented to one application that led nowhere.
+    NumberMisses,
 }
 
 impl Budget {
@@ -25,9 +29,16 @@ impl Budget {
             Self::VerificationSends => "verification-sends",
             Self::AddressPending => "address-pending",
             Self::AddressChecks => "address-checks",
+            Self::IpStarts => "ip-starts",
+            Self::NumberMisses => "number-misses",
         }
     }
 }
+
+/// Starts of one end user's IP address: twenty at once, one back each half minute.
+pub const IP_STARTS: Allowance = Allowance { at_once: 20, one_back_each: Duration::from_secs(30) };
+/// Misses of one application's look-up by number: a thousand at once, one back each ten seconds.
+pub const NUMBER_MISSES: Allowance = Allowance { at_once: 1000, one_back_each: Duration::from_secs(10) };
 
 /// What a token bucket allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,23 +63,35 @@ impl TokenBucket {
         allowance.at_once.saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
     }
 
+    /// How long until it holds one; nothing when it does.
+    pub fn wait(self, allowance: Allowance, now: Moment) -> Duration {
+        let latest = now + allowance.one_back_each * allowance.at_once;
+        self.after_one_more(allowance, now).since(latest)
+    }
+
     /// Takes one.
     ///
     /// # Errors
     /// How long until there is one, when there is none; then nothing is taken.
     pub fn take(&mut self, allowance: Allowance, now: Moment) -> Result<(), Duration> {
-        let taken = self.full_at.max(now) + allowance.one_back_each;
-        let latest = now + allowance.one_back_each * allowance.at_once;
-        if taken > latest {
-            return Err(taken.since(latest));
+        let wait = self.wait(allowance, now);
+        if !wait.is_zero() {
+            return Err(wait);
         }
-        self.full_at = taken;
+        self.full_at = self.after_one_more(allowance, now);
         Ok(())
     }
 
-    /// Gives one back.
-    pub fn give_back(&mut self, allowance: Allowance) {
-        self.full_at = self.full_at - allowance.one_back_each;
+    fn after_one_more(self, allowance: Allowance, now: Moment) -> Moment {
+        self.full_at.max(now) + allowance.one_back_each
+    }
+
+    /// Gives one back that was taken within the last `one_back_each`, as if it had never been taken; `others_taken_at` are
+    /// the moments, oldest first, when others were taken within that time.
+    pub fn give_back(&mut self, allowance: Allowance, others_taken_at: &[Moment]) {
+        let each = allowance.one_back_each;
+        let used_by_others = others_taken_at.iter().fold(Moment::default(), |full_at, &at| full_at.max(at) + each);
+        self.full_at = (self.full_at - each).max(used_by_others);
     }
 
     /// Whether it holds all it can, and so need not be kept.
@@ -100,7 +123,19 @@ mod tests {
         assert_eq!(bucket.take(HOURLY, start), Err(Duration::from_secs(3600)));
         assert_eq!(bucket.take(HOURLY, start + Duration::from_secs(600)), Err(Duration::from_secs(3000)));
         bucket.take(HOURLY, start + Duration::from_secs(3600)).unwrap();
-        bucket.give_back(HOURLY);
+        bucket.give_back(HOURLY, &[start]);
         assert_eq!(bucket.left(HOURLY, start + Duration::from_secs(3600)), 1);
+    }
+
+    #[test]
+    fn what_is_given_back_leaves_no_trace_in_what_was_taken_after_it() {
+        let start = Moment(1_000_000_000);
+        let later = start + Duration::from_secs(3599);
+        let mut bucket = TokenBucket::default();
+        bucket.take(HOURLY, start).unwrap();
+        bucket.take(HOURLY, later).unwrap();
+        bucket.give_back(HOURLY, &[later]);
+
+        assert_eq!(bucket.full_at(), later + Duration::from_secs(3600));
     }
 }

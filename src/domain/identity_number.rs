@@ -24,10 +24,21 @@ impl IdentityNumber {
     ///
     /// Source: NIST SP 800-63B-4, 3.1.3.2 (six digits or more from an approved generator).
     pub fn draw(random: &mut (impl CryptoRng + ?Sized), digits: u8) -> Self {
-        let space = 10_u64.pow(digits.into());
-        let fair = u64::MAX - u64::MAX % space; // from here on a remainder would favour small numbers
-        let drawn = std::iter::repeat_with(|| random.next_u64()).find(|&drawn| drawn < fair).unwrap_or_default();
-        Self(format!("{:0width$}", drawn % space, width = digits.into()))
+        Self::written(uniform(random, 10_u64.pow(digits.into())), digits)
+    }
+
+    /// A number that tells its `shard` of `shards`: as [`Self::draw`] among the numbers that leave `shard` as remainder.
+    pub fn draw_in_shard(random: &mut (impl CryptoRng + ?Sized), digits: u8, shard: u64, shards: u64) -> Self {
+        Self::written(uniform(random, 10_u64.pow(digits.into()) / shards) * shards + shard, digits)
+    }
+
+    /// The shard that it tells.
+    pub fn shard(&self, shards: u64) -> u64 {
+        self.0.bytes().fold(0, |shard, digit| (shard * 10 + u64::from(digit - b'0')) % shards)
+    }
+
+    fn written(value: u64, digits: u8) -> Self {
+        Self(format!("{value:0width$}", width = digits.into()))
     }
 
     /// The number in what a person typed.
@@ -48,6 +59,12 @@ impl IdentityNumber {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// One of `space` values, all equally likely.
+fn uniform(random: &mut (impl CryptoRng + ?Sized), space: u64) -> u64 {
+    let fair = u64::MAX - u64::MAX % space; // from here on a remainder would favour small values
+    std::iter::repeat_with(|| random.next_u64()).find(|&drawn| drawn < fair).unwrap_or_default() % space
 }
 
 impl fmt::Debug for IdentityNumber {

@@ -16,6 +16,8 @@ const RETRY_AFTER_SECONDS: [u64; 5] = [1, 5, 15, 60, 180];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedMessage {
     pub(super) message_id: String,
+    /// When its address was charged for it; none once that was given back.
+    charged_at: Option<Moment>,
     state: State,
     /// Grows with each lease; a settlement names the one it had.
     fence: u32,
@@ -37,9 +39,16 @@ enum State {
 }
 
 impl QueuedMessage {
-    /// A mail that is due at once.
+    /// A mail that its address is charged for now, and that is due at once.
     pub fn new(message_id: String, now: Moment) -> Self {
-        Self { message_id, state: State::Waiting { until: now }, fence: 0, attempts: 0, maybe_accepted: 0, last_reply: None }
+        let (charged_at, state) = (Some(now), State::Waiting { until: now });
+        Self { message_id, charged_at, state, fence: 0, attempts: 0, maybe_accepted: 0, last_reply: None }
+    }
+
+    #[must_use]
+    /// The same number in a mail of its own: leases of the one before it no longer count.
+    pub fn again(&self, message_id: String, now: Moment) -> Self {
+        Self { fence: self.fence, ..Self::new(message_id, now) }
     }
 
     /// When somebody has to look at it again; none when nobody has.
@@ -50,9 +59,25 @@ impl QueuedMessage {
         }
     }
 
-    /// Whether nobody has tried to send it, so that the send it was charged for can be given back.
-    pub fn is_untried(&self) -> bool {
-        matches!(self.state, State::Waiting { .. }) && self.maybe_accepted == 0
+    /// Whether it waits for its first or next try.
+    pub fn waits(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
+    /// Whether it will never be sent, and not because its verification ended first.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed | State::Expired)
+    }
+
+    /// Whether it will never be sent, and no server can have accepted it.
+    pub fn was_never_sent(&self) -> bool {
+        let is_over = matches!(self.state, State::Failed | State::Expired | State::Dropped);
+        is_over && self.maybe_accepted == 0
+    }
+
+    /// When its address was charged for it, the first time that this is asked.
+    pub fn take_charge(&mut self) -> Option<Moment> {
+        self.charged_at.take()
     }
 
     /// The newest lease's number.
@@ -132,7 +157,7 @@ impl QueuedMessage {
 
     /// Its verification ended: whoever holds its lease may still settle it, nobody else will send it.
     pub fn verification_ended(&mut self) {
-        if matches!(self.state, State::Waiting { .. }) {
+        if self.waits() {
             self.state = State::Dropped;
         }
     }
@@ -142,10 +167,9 @@ impl QueuedMessage {
         self.state = State::Dropped;
     }
 
-    /// As the application sees it; `expires_at` is its number's.
-    pub fn view(&self, expires_at: Moment, now: Moment) -> Delivery {
+    /// As the application sees it.
+    pub fn view(&self) -> Delivery {
         let status = match self.state {
-            State::Waiting { .. } if now >= expires_at => DeliveryStatus::Expired,
             State::Waiting { .. } if self.attempts == 0 => DeliveryStatus::Queued,
             State::Waiting { .. } => DeliveryStatus::Deferred,
             State::Leased { .. } => DeliveryStatus::Sending,

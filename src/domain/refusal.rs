@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::Budget;
 
 /// Why an operation was refused by the rules. A refusal changes nothing but what it says.
@@ -19,6 +21,8 @@ pub enum Refusal {
         /// How many wrong checks are left: the lesser of the verification's and the address's.
         attempts_remaining: u8,
     },
+    /// No live number of this application; charged to its budget of misses.
+    NumberUnknown,
     /// The verification was approved before, by another operation.
     AlreadyApproved,
     /// The number no longer holds.
@@ -34,4 +38,12 @@ pub enum Refusal {
         /// After how many seconds the same request can succeed.
         retry_after_seconds: u64,
     },
+}
+
+impl Refusal {
+    /// A spent budget, and how long until there is room.
+    pub fn spent(budget: Budget, wait: Duration) -> Self {
+        let retry_after_seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::BudgetSpent { budget, retry_after_seconds: retry_after_seconds.max(1) }
+    }
 }

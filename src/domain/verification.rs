@@ -40,6 +40,8 @@ pub struct Verification {
     pub number_hash: KeyedHash,
     /// The number's digits.
     pub digits: u8,
+    /// The key under which the number leads to it, where the number alone identifies.
+    pub lookup: Option<KeyedHash>,
     /// Whether a token was deposited with it.
     pub has_token: bool,
     /// Wrong checks that are left to it.
@@ -48,8 +50,12 @@ pub struct Verification {
     pub checks: Vec<CheckNote>,
     /// Its end, when something else than time ended it.
     pub end: Option<End>,
-    /// Its mail.
+    /// Its newest mail.
     pub message: QueuedMessage,
+    /// Mails charged for it, those that were not sent apart.
+    pub sends: u8,
+    /// The operations that asked for its mail again, so that a repetition sends none.
+    pub resends: Vec<KeyedHash>,
 }
 
 /// A decided check.
@@ -114,17 +120,19 @@ impl Verification {
         self.message.verification_ended();
     }
 
-    /// As its application sees it.
+    /// As its application sees it, `now` being the moment to which its record has aged.
     pub fn view(&self, id: &VerificationId, address_checks_left: u32, now: Moment) -> VerificationView {
+        let status = self.status(now);
+        let wrong_checks_left = if status == Status::Pending { self.wrong_checks_left } else { 0 };
         VerificationView {
             id: id.clone(),
-            status: self.status(now),
+            status,
             email: Some(self.address.clone()),
             purpose: self.purpose.clone(),
             expires_at: self.expires_at,
             approved_at: self.approved_at(),
-            attempts_remaining: least(self.wrong_checks_left, address_checks_left),
-            delivery: Some(self.message.view(self.expires_at, now)),
+            attempts_remaining: least(wrong_checks_left, address_checks_left),
+            delivery: Some(self.message.view()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use http::{
     HeaderMap,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use tokio::time::timeout;
 
@@ -28,6 +28,11 @@ pub(super) async fn read(headers: &HeaderMap, body: BodyStream, body_time: Durat
     }
     let late = |_elapsed| Problem::new(Code::RequestTimeout, format!("It must be here within {} s", body_time.as_secs()));
     timeout(body_time, collect(body)).await.map_err(late)?
+}
+
+/// Whether there is a body at all, as the headers declare it.
+pub(super) fn is_declared(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || declared_length(headers).is_some_and(|length| length > 0)
 }
 
 async fn collect(mut body: BodyStream) -> Result<Vec<u8>, Problem> {

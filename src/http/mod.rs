@@ -28,7 +28,10 @@ pub use front::Front;
 pub use server::{Acceptor, CellConnections, CellPort, ListenError, cell};
 
 use crate::{
-    messages::{AskReadiness, Authenticate, CancelVerification, CheckNumber, ReadInbox, ReadVerification, StartVerification},
+    messages::{
+        AskReadiness, Authenticate, CancelVerification, CheckByNumber, CheckNumber, ReadInbox, ReadVerification,
+        ResendVerification, StartVerification,
+    },
     supervision::Ask,
 };
 
@@ -42,6 +45,10 @@ pub struct Asks {
     pub read_verification: Ask<ReadVerification>,
     /// `POST /v1/verifications/{id}/check`
     pub check_number: Ask<CheckNumber>,
+    /// `POST /v1/verifications/check`
+    pub check_by_number: Ask<CheckByNumber>,
+    /// `POST /v1/verifications/{id}/resend`
+    pub resend_verification: Ask<ResendVerification>,
     /// `DELETE /v1/verifications/{id}`
     pub cancel_verification: Ask<CancelVerification>,
     /// `GET /health/ready`

@@ -29,6 +29,7 @@ pub(super) enum Code {
     FieldDuplicate,
     Unauthorized,
     NotFound,
+    NumberUnknown,
     MethodNotAllowed,
     RequestTimeout,
     AlreadyApproved,
@@ -58,6 +59,7 @@ impl Code {
             Self::FieldDuplicate => (StatusCode::BAD_REQUEST, "field-duplicate", "A member of the body stands there twice"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing of that name"),
+            Self::NumberUnknown => (StatusCode::NOT_FOUND, "number-unknown", "No live number of this application"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body took too long"),
             Self::AlreadyApproved => (StatusCode::CONFLICT, "already-approved", "The verification was approved before"),
@@ -236,6 +238,7 @@ impl From<Refusal> for Problem {
                 Self::new(Code::FieldInvalid, format!("{field} {mend}")).with("field", field)
             }
             Refusal::NotFound => Self::not_found(),
+            Refusal::NumberUnknown => Self::new(Code::NumberUnknown, "Ask the person to read the newest mail again"),
             Refusal::IdempotencyMismatch => {
                 Self::new(Code::IdempotencyMismatch, "Nothing was done; send another key for another request")
             }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Status, Token, VerificationView},
-    messages::{CancelVerification, CheckNumber, ReadVerification, StartVerification},
+    messages::{CancelVerification, CheckByNumber, CheckNumber, ReadVerification, ResendVerification, StartVerification},
 };
 
 pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
@@ -25,8 +25,11 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
     let with_api = warp::any().map(move || api.clone());
     let all = warp::path!("v1" / "verifications").and(with_api.clone()).and(call()).then(answer_all);
     let one = warp::path!("v1" / "verifications" / String).and(with_api.clone()).and(call()).then(answer_one);
-    let checks = warp::path!("v1" / "verifications" / String / "check").and(with_api).and(call()).then(answer_checks);
-    all.or(one).unify().or(checks).unify().boxed()
+    let by_number = warp::path!("v1" / "verifications" / "check").and(with_api.clone()).and(call()).then(answer_by_number);
+    let checks = warp::path!("v1" / "verifications" / String / "check").and(with_api.clone()).and(call()).then(answer_checks);
+    let resends = warp::path!("v1" / "verifications" / String / "resend").and(with_api).and(call()).then(answer_resends);
+    // `check` is no id, so the path of checks by number goes before that of one verification
+    all.or(by_number).unify().or(one).unify().or(checks).unify().or(resends).unify().boxed()
 }
 
 async fn answer_all(api: Arc<Api>, call: Call) -> Response {
@@ -47,6 +50,20 @@ async fn answer_one(id: String, api: Arc<Api>, call: Call) -> Response {
 async fn answer_checks(id: String, api: Arc<Api>, call: Call) -> Response {
     answer(match call.method {
         Method::POST => check(&api, call, id).await,
+        _ => Err(Problem::method_not_allowed("POST")),
+    })
+}
+
+async fn answer_by_number(api: Arc<Api>, call: Call) -> Response {
+    answer(match call.method {
+        Method::POST => check_by_number(&api, call).await,
+        _ => Err(Problem::method_not_allowed("POST")),
+    })
+}
+
+async fn answer_resends(id: String, api: Arc<Api>, call: Call) -> Response {
+    answer(match call.method {
+        Method::POST => resend(&api, call, id).await,
         _ => Err(Problem::method_not_allowed("POST")),
     })
 }
@@ -102,6 +119,31 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     let check = CheckNumber { application: caller.application.clone(), id, number, operation };
     let approval = api.asks.check_number.ask(check, caller.time_left).await?;
     Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
+}
+
+async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
+    let caller = Caller::authenticate(api, &call.headers).await?;
+    let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
+    let operation = caller.operation(&call.headers)?;
+    let mut members = Members::of_body(&body)?;
+    let number = members.required_string("number")?;
+    members.finish()?;
+    let check = CheckByNumber { application: caller.application.clone(), number, operation };
+    let approval = api.asks.check_by_number.ask(check, caller.time_left).await?;
+    Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
+}
+
+/// It takes no body, or an empty object.
+async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
+    let caller = Caller::authenticate(api, &call.headers).await?;
+    if body::is_declared(&call.headers) {
+        let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
+        Members::of_body(&body)?.finish()?;
+    }
+    let operation = caller.operation(&call.headers)?;
+    let resend = ResendVerification { application: caller.application.clone(), id, operation };
+    let verification = api.asks.resend_verification.ask(resend, caller.time_left).await?;
+    Ok(json(StatusCode::ACCEPTED, &VerificationBody::from(&verification)))
 }
 
 async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {

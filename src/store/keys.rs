@@ -31,29 +31,29 @@ impl Vault {
     }
 }
 
-/// The Redis keys of one operation, all in one slot.
-pub(super) struct RedisKeys {
-    pub(super) record: Vec<u8>,
-    pub(super) token: Vec<u8>,
-    pub(super) queue: Vec<u8>,
-    pub(super) failed: Vec<u8>,
+/// The Redis key of an address's record.
+pub(super) fn record(place: &MessageKey) -> Vec<u8> {
+    named(Handle(place.handle).shard(), b'a', &place.handle)
 }
 
-impl RedisKeys {
-    pub(super) fn of(key: &MessageKey) -> Self {
-        let shard = Handle(key.handle).shard();
-        Self {
-            record: named(shard, b'a', &key.handle),
-            token: named(shard, b't', &key.verification),
-            queue: queue(shard),
-            failed: named(shard, b'f', &[]),
-        }
-    }
+/// The Redis key of a verification's token.
+pub(super) fn token(shard: usize, verification: &KeyedHash) -> Vec<u8> {
+    named(shard, b't', verification)
+}
+
+/// The Redis key under which a number alone leads to its verification.
+pub(super) fn number(shard: usize, lookup: &KeyedHash) -> Vec<u8> {
+    named(shard, b'n', lookup)
 }
 
 /// The Redis key of a shard's mail queue.
 pub(super) fn queue(shard: usize) -> Vec<u8> {
     named(shard, b'q', &[])
+}
+
+/// The Redis key of a shard's mails that failed.
+pub(super) fn failed(shard: usize) -> Vec<u8> {
+    named(shard, b'f', &[])
 }
 
 fn named(shard: usize, kind: u8, hash: &[u8]) -> Vec<u8> {

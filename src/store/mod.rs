@@ -12,12 +12,15 @@ mod vault;
 
 use thiserror::Error;
 
-use crate::domain::LeasedMessage;
+use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, VerificationId};
 use operations::Operation;
 
 pub use keys::{Handle, SHARDS};
 pub use ring::{ClaimError, KeyRing, RingError, open_or_make};
 pub use vault::Vault;
+
+/// How often a number is drawn anew when the one drawn is taken.
+const MOST_REDRAWS: usize = 8;
 
 /// Why a store could not answer. What was asked for may or may not have happened unless the variant says otherwise.
 #[derive(Debug, Error)]
@@ -28,6 +31,9 @@ pub enum StoreError {
     /// Others changed the record each time before we could; it did not happen.
     #[error("record changed under every try")]
     Contended,
+    /// Every number that was drawn is taken; it did not happen.
+    #[error("no free number was drawn")]
+    NoFreeNumber,
     /// What the store returned is not what was stored there; it did not happen.
     #[error("store returned what was not stored: {0}")]
     Damaged(&'static str),
@@ -46,6 +52,16 @@ pub trait Records {
     where
         O: Operation + Send + 'static,
         O::Answer: Send + 'static;
+
+    /// The verification that a number alone leads to; none when it leads nowhere.
+    ///
+    /// # Errors
+    /// `Unavailable` and `Damaged`: nothing was changed.
+    fn find(
+        &self,
+        application: &ApplicationName,
+        number: &IdentityNumber,
+    ) -> impl Future<Output = Result<Option<VerificationId>, StoreError>>;
 
     /// Leases at most `limit` mails that are due.
     ///

@@ -111,8 +111,9 @@ impl KeyRing {
 }
 
 impl SealingKey {
-    pub(super) fn derive(&self, id: &str) -> Secret {
-        expand(&self.secret, &["fiador token ", id])
+    /// The key that `text`, a secret of its own, leads to; `label` says what it is for.
+    pub(super) fn derive(&self, label: &str, text: &str) -> Secret {
+        expand(&self.secret, &["fiador ", label, " ", text])
     }
 }
 

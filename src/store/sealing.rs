@@ -3,15 +3,18 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 use rand::CryptoRng;
+use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{Handle, StoreError, ring::SealingKey, vault::Vault};
-use crate::domain::{AddressRecord, ApplicationName, KeyedHash, Moment, Token, VerificationId};
+use crate::domain::{ApplicationName, IdentityNumber, KeyedHash, Moment, Token, VerificationId};
 
 /// Layout of a sealed value: format (1 byte), sealing key's id (4), nonce (24), ciphertext with tag.
 const FORMAT: u8 = 1;
 const NONCE_AT: usize = 5;
 const CIPHERTEXT_AT: usize = 29;
+
+const ID_CONTEXT: &[u8] = b"id";
 
 /// What tells one version of a record from the next: its nonce.
 pub(super) fn version(sealed: &[u8]) -> Option<&[u8]> {
@@ -19,7 +22,12 @@ pub(super) fn version(sealed: &[u8]) -> Option<&[u8]> {
 }
 
 impl Vault {
-    pub(super) fn seal_record(&self, random: &mut (impl CryptoRng + ?Sized), handle: Handle, record: &AddressRecord) -> Vec<u8> {
+    pub(super) fn seal_record<R: Serialize>(
+        &self,
+        random: &mut (impl CryptoRng + ?Sized),
+        handle: Handle,
+        record: &R,
+    ) -> Vec<u8> {
         let plain = Zeroizing::new(postcard::to_stdvec(record).expect("a record is plain data"));
         let key = self.ring.newest();
         seal(random, key, &key.secret, &record_context(handle), &plain)
@@ -27,7 +35,7 @@ impl Vault {
 
     /// # Errors
     /// `Damaged` when it is not a record that one of our keys sealed for this handle.
-    pub(super) fn open_record(&self, handle: Handle, sealed: &[u8]) -> Result<AddressRecord, StoreError> {
+    pub(super) fn open_record<R: DeserializeOwned>(&self, handle: Handle, sealed: &[u8]) -> Result<R, StoreError> {
         let damaged = || StoreError::Damaged("a record");
         let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
         let plain = open(&key.secret, &record_context(handle), sealed).ok_or_else(damaged)?;
@@ -39,7 +47,27 @@ impl Vault {
     pub(super) fn seal_token(&self, random: &mut (impl CryptoRng + ?Sized), place: &TokenPlace, token: &Token) -> Vec<u8> {
         let plain = Zeroizing::new(postcard::to_stdvec(token).expect("a token is plain data"));
         let key = self.ring.newest();
-        seal(random, key, &key.derive(place.id.as_str()), &place.context(), &plain)
+        seal(random, key, &key.derive("token", place.id.as_str()), &place.context(), &plain)
+    }
+
+    /// Seals an id under a key that is derived from its number: where the number alone identifies, it leads to the id.
+    pub(super) fn seal_id(
+        &self,
+        random: &mut (impl CryptoRng + ?Sized),
+        number: &IdentityNumber,
+        id: &VerificationId,
+    ) -> Vec<u8> {
+        let key = self.ring.newest();
+        seal(random, key, &key.derive("number", number.as_str()), ID_CONTEXT, id.as_str().as_bytes())
+    }
+
+    /// # Errors
+    /// `Damaged` when it is no id that was sealed for this number.
+    pub(super) fn open_id(&self, number: &IdentityNumber, sealed: &[u8]) -> Result<VerificationId, StoreError> {
+        let damaged = || StoreError::Damaged("an id");
+        let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
+        let plain = open(&key.derive("number", number.as_str()), ID_CONTEXT, sealed).ok_or_else(damaged)?;
+        std::str::from_utf8(&plain).ok().and_then(VerificationId::parse).ok_or_else(damaged)
     }
 
     /// # Errors
@@ -47,7 +75,7 @@ impl Vault {
     pub(super) fn open_token(&self, place: &TokenPlace, sealed: &[u8]) -> Result<Token, StoreError> {
         let damaged = || StoreError::Damaged("a token");
         let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
-        let plain = open(&key.derive(place.id.as_str()), &place.context(), sealed).ok_or_else(damaged)?;
+        let plain = open(&key.derive("token", place.id.as_str()), &place.context(), sealed).ok_or_else(damaged)?;
         postcard::from_bytes(&plain).map_err(|_| damaged())
     }
 }
@@ -100,7 +128,7 @@ fn open(secret: &Zeroizing<[u8; 32]>, context: &[u8], sealed: &[u8]) -> Option<Z
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::system_random, store::KeyRing};
+    use crate::{clock::system_random, domain::AddressRecord, store::KeyRing};
 
     #[test]
     fn a_record_opens_at_its_own_handle_alone_and_only_unchanged() {
@@ -108,14 +136,15 @@ mod tests {
         let (own, other) = (Handle([1; 16]), Handle([2; 16]));
         let mut sealed = vault.seal_record(&mut system_random(), own, &AddressRecord::default());
 
-        assert_eq!(vault.open_record(own, &sealed).unwrap(), AddressRecord::default());
-        assert!(vault.open_record(other, &sealed).is_err());
+        let open = |handle, sealed: &[u8]| vault.open_record::<AddressRecord>(handle, sealed);
+        assert_eq!(open(own, &sealed).unwrap(), AddressRecord::default());
+        assert!(open(other, &sealed).is_err());
         for at in 0..sealed.len() {
             sealed[at] ^= 1;
-            assert!(vault.open_record(own, &sealed).is_err(), "byte {at}");
+            assert!(open(own, &sealed).is_err(), "byte {at}");
             sealed[at] ^= 1;
         }
-        assert!(vault.open_record(own, &sealed[..CIPHERTEXT_AT - 1]).is_err());
+        assert!(open(own, &sealed[..CIPHERTEXT_AT - 1]).is_err());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::ring::KeyRing;
-use crate::domain::KeyedHash;
+use super::{Handle, ring::KeyRing};
+use crate::{
+    clock::Chance,
+    domain::{ApplicationName, Budget, IdentityNumber, KeyedHash},
+};
 
 type HmacSha256 = Hmac<Sha256>;
 
@@ -17,6 +20,9 @@ pub struct Vault {
     numbers: Naming,
     bodies: Naming,
     messages: Naming,
+    lookups: Naming,
+    budgets: Naming,
+    chance: Chance,
 }
 
 /// A keyed hash for one purpose, its key schedule made once.
@@ -54,8 +60,38 @@ impl Vault {
             numbers: Naming::new(&ring, "number"),
             bodies: Naming::new(&ring, "body"),
             messages: Naming::new(&ring, "message"),
+            lookups: Naming::new(&ring, "lookup"),
+            budgets: Naming::new(&ring, "budget"),
+            chance: Chance::default(),
             ring,
         }
+    }
+
+    /// The same, drawing its numbers from `chance`.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn drawing_from(self, chance: Chance) -> Self {
+        Self { chance, ..self }
+    }
+
+    /// Where its numbers are drawn from.
+    pub(super) fn chance(&self) -> Chance {
+        self.chance.clone()
+    }
+
+    /// What a store keeps to know its ring again.
+    pub fn fingerprint(&self) -> String {
+        self.ring.fingerprint()
+    }
+
+    /// The key under which a number alone leads to its verification.
+    pub(super) fn lookup(&self, application: &ApplicationName, number: &IdentityNumber) -> KeyedHash {
+        self.lookups.hash(&[application.as_str().as_bytes(), number.as_str().as_bytes()])
+    }
+
+    /// The handle of a budget that spans addresses.
+    pub(super) fn budget(&self, application: &ApplicationName, budget: Budget, subject: &str) -> Handle {
+        Handle(self.budgets.hash(&[application.as_str().as_bytes(), budget.as_str().as_bytes(), subject.as_bytes()]))
     }
 
     /// The 16 bytes that an operation leads to, for `subject`: an address or an id.
@@ -73,8 +109,8 @@ impl Vault {
         self.bodies.hash(parts)
     }
 
-    /// What stands before the @ of a verification's `Message-ID`: it tells nothing of the id.
-    pub(super) fn message(&self, verification: &KeyedHash) -> KeyedHash {
-        self.messages.hash(&[verification])
+    /// What stands before the @ of the `Message-ID` of the mail that an operation asked for: it tells nothing of the id.
+    pub(super) fn message(&self, verification: &KeyedHash, operation: &KeyedHash) -> KeyedHash {
+        self.messages.hash(&[verification, operation])
     }
 }

@@ -42,6 +42,14 @@ on_both_stores! {
     a_mail_whose_verification_ended_is_never_claimed,
     a_refused_mail_fails_and_spends_nothing,
     a_second_start_waits_for_its_pause,
+    a_resend_mails_the_same_number_at_most_five_times_in_all,
+    a_repeated_resend_sends_nothing_more_and_a_mail_on_its_way_is_not_sent_twice,
+    what_has_ended_is_not_resent,
+    a_number_alone_leads_to_its_verification_once,
+    the_newest_start_of_an_address_replaces_the_earlier_where_the_number_identifies,
+    a_check_by_number_is_repeated_for_a_minute_by_its_own_operation_alone,
+    a_thousand_misses_spend_the_budget_and_then_hits_are_refused_too,
+    an_ip_has_twenty_starts_and_one_back_each_half_minute,
 }
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
@@ -273,4 +281,130 @@ async fn a_second_start_waits_for_its_pause(store: TestStore) {
     store.start("ADA@Example.org").await;
     assert_eq!(store.open(TestStore::opening("ada@example.org")).await, spent(60));
     store.start("bob@example.org").await;
+}
+
+async fn a_resend_mails_the_same_number_at_most_five_times_in_all(store: TestStore) {
+    let opening = OpenVerification { ttl_seconds: 86_400, ..TestStore::opening("ada@example.org") };
+    let opened = store.open(opening).await.unwrap();
+    let first = *opened.message.unwrap();
+    store.settle(&first, MessageOutcome::Sent("250 ok".to_owned())).await;
+    assert!(matches!(store.resend(&opened.verification.id).await, Err(Failure::Refused(Refusal::BudgetSpent { .. }))));
+
+    for _ in 0..4 {
+        store.hand.advance(Duration::from_secs(120));
+        let again = store.resend(&opened.verification.id).await.unwrap();
+        assert_eq!(again.number, first.number);
+        assert_ne!(again.message_id, first.message_id);
+        store.settle(&again, MessageOutcome::Sent("250 ok".to_owned())).await;
+    }
+    store.hand.advance(Duration::from_secs(7200));
+    let spent = store.resend(&opened.verification.id).await;
+    let is_own = |budget| budget == fiador::domain::Budget::VerificationSends;
+    assert!(matches!(spent, Err(Failure::Refused(Refusal::BudgetSpent { budget, .. })) if is_own(budget)));
+    assert!(store.check(&opened.verification.id, first.number.as_str()).await.is_ok());
+}
+
+async fn a_repeated_resend_sends_nothing_more_and_a_mail_on_its_way_is_not_sent_twice(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    let on_its_way = store.resend_as(new_operation(), &verification.id).await.unwrap();
+    assert_eq!(on_its_way.message, None);
+    assert_eq!(on_its_way.verification.delivery.unwrap().message_id, mail.message_id);
+
+    store.settle(&mail, MessageOutcome::Sent("250 ok".to_owned())).await;
+    store.hand.advance(Duration::from_secs(30));
+    let operation = new_operation();
+    let again = *store.resend_as(operation, &verification.id).await.unwrap().message.unwrap();
+    store.settle(&again, MessageOutcome::Sent("250 ok".to_owned())).await;
+    let repeated = store.resend_as(operation, &verification.id).await.unwrap();
+    assert_eq!((repeated.message, repeated.is_repetition), (None, true));
+    assert_eq!(repeated.verification.delivery.unwrap().message_id, again.message_id);
+}
+
+async fn what_has_ended_is_not_resent(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.settle(&mail, MessageOutcome::Sent("250 ok".to_owned())).await;
+    store.check(&verification.id, mail.number.as_str()).await.unwrap();
+    assert_eq!(store.resend(&verification.id).await, refused(Refusal::AlreadyApproved));
+
+    let (canceled, _) = store.start("bob@example.org").await;
+    store.end(&canceled.id).await.unwrap();
+    assert_eq!(store.resend(&canceled.id).await, refused(Refusal::Canceled));
+    let (expired, _) = store.start("eve@example.org").await;
+    store.hand.advance(Duration::from_secs(600));
+    assert_eq!(store.resend(&expired.id).await, refused(Refusal::Expired));
+}
+
+fn found_by_number(address: &str) -> OpenVerification {
+    OpenVerification { is_found_by_number: true, digits: 12, ..TestStore::opening(address) }
+}
+
+async fn a_number_alone_leads_to_its_verification_once(store: TestStore) {
+    let opened = store.open(found_by_number("ada@example.org")).await.unwrap();
+    let number = opened.message.unwrap().number;
+    assert_eq!(number.as_str().len(), 12);
+
+    let approval = store.check_by_number(number.as_str()).await.unwrap();
+    assert_eq!(approval.id, opened.verification.id);
+    assert_eq!(approval.token, Some(Token::Text("tok-1".to_owned())));
+    assert_eq!(store.check_by_number(number.as_str()).await, refused(Refusal::NumberUnknown));
+    assert_eq!(store.check_by_number(&other_than(number.as_str())).await, refused(Refusal::NumberUnknown));
+}
+
+async fn the_newest_start_of_an_address_replaces_the_earlier_where_the_number_identifies(store: TestStore) {
+    let first = store.open(found_by_number("ada@example.org")).await.unwrap();
+    let too_soon = store.open(found_by_number("ada@example.org")).await;
+    assert!(matches!(too_soon, Err(Failure::Refused(Refusal::BudgetSpent { .. }))));
+    assert_eq!(store.look_up(&first.verification.id).await.unwrap().status, Status::Pending);
+
+    store.hand.advance(Duration::from_secs(30));
+    let second = store.open(found_by_number("ada@example.org")).await.unwrap();
+    let earlier = first.message.unwrap().number;
+    assert_eq!(store.check_by_number(earlier.as_str()).await, refused(Refusal::NumberUnknown));
+    assert_eq!(store.check(&first.verification.id, earlier.as_str()).await, refused(Refusal::Canceled));
+    let newest = second.message.unwrap().number;
+    assert_eq!(store.check_by_number(newest.as_str()).await.unwrap().id, second.verification.id);
+}
+
+async fn a_check_by_number_is_repeated_for_a_minute_by_its_own_operation_alone(store: TestStore) {
+    let opened = store.open(found_by_number("ada@example.org")).await.unwrap();
+    let number = opened.message.unwrap().number;
+    let operation = new_operation();
+    let approval = store.check_by_number_as(operation, number.as_str()).await.unwrap();
+
+    store.hand.advance(Duration::from_secs(59));
+    assert_eq!(store.check_by_number_as(operation, number.as_str()).await.unwrap(), approval);
+    assert_eq!(store.check_by_number(number.as_str()).await, refused(Refusal::NumberUnknown));
+    store.hand.advance(Duration::from_secs(1));
+    assert_eq!(store.check_by_number_as(operation, number.as_str()).await, refused(Refusal::NumberUnknown));
+}
+
+async fn a_thousand_misses_spend_the_budget_and_then_hits_are_refused_too(store: TestStore) {
+    let opened = store.open(found_by_number("ada@example.org")).await.unwrap();
+    let number = opened.message.unwrap().number;
+    for _ in 0..1_000 {
+        assert_eq!(store.check_by_number(&other_than(number.as_str())).await, refused(Refusal::NumberUnknown));
+    }
+
+    let is_misses = |answer| {
+        matches!(answer, Err(Failure::Refused(Refusal::BudgetSpent { budget: fiador::domain::Budget::NumberMisses, .. })))
+    };
+    assert!(is_misses(store.check_by_number(&other_than(number.as_str())).await));
+    assert!(is_misses(store.check_by_number(number.as_str()).await));
+    store.hand.advance(Duration::from_secs(10));
+    assert!(store.check_by_number(number.as_str()).await.is_ok());
+}
+
+async fn an_ip_has_twenty_starts_and_one_back_each_half_minute(store: TestStore) {
+    for n in 0..20 {
+        store.charge_ip(&format!("2001:db8::{n}")).await.unwrap(); // one /64
+    }
+    let spent =
+        |retry_after_seconds| refused(Refusal::BudgetSpent { budget: fiador::domain::Budget::IpStarts, retry_after_seconds });
+    store.hand.advance(Duration::from_secs(9));
+    assert_eq!(store.charge_ip("2001:db8::ffff").await, spent(21));
+    store.charge_ip("2001:db8:0:1::1").await.unwrap();
+    store.refund_ip("2001:db8::1").await;
+    store.charge_ip("2001:db8::1").await.unwrap();
+    store.hand.advance(Duration::from_secs(21));
+    store.charge_ip("2001:db8::2").await.unwrap();
 }

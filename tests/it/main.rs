@@ -3,10 +3,13 @@
 
 mod configuration;
 mod conformance;
+mod drawing;
 mod http;
+mod in_process;
 mod kit;
 mod mailer;
 mod mails;
 mod redis_store;
 mod smtp;
 mod supervision;
+mod transitions;

@@ -20,10 +20,9 @@ pub fn cancel(mut record: AddressRecord, request: Cancel, now: Moment) -> Outcom
     if verification.status(now) != Status::Pending {
         return Outcome::unchanged(Ok(()));
     }
-    let unsent = verification.message.is_untried().then_some(verification.started_at);
     verification.finish(End::Canceled(now));
-    if let Some(charged_at) = unsent {
-        record.give_back_send(charged_at);
-    }
-    Outcome::changed(Ok(()), record, vec![Effect::Unqueue, Effect::DropToken])
+    let number = verification.lookup.map(Effect::DropNumber);
+    record.give_back_unused_send(&request.key);
+    let effects = [Effect::Unqueue, Effect::DropToken].into_iter().chain(number).collect();
+    Outcome::changed(Ok(()), record, effects)
 }

@@ -80,12 +80,10 @@ fn approve(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome<R
     verification.finish(End::Approved(now));
     verification.checks.push(note(request, None));
     let answer = approval(verification).ok_or(Refusal::AlreadyApproved);
-    let charged_at = verification.started_at;
     let mut effects = vec![Effect::Unqueue];
-    if verification.has_token {
-        effects.push(Effect::KeepToken(now + REPEATABLE));
-    }
-    record.give_back_send(charged_at);
+    effects.extend(verification.has_token.then_some(Effect::KeepToken(now + REPEATABLE)));
+    effects.extend(verification.lookup.map(|number| Effect::KeepNumber(number, now + REPEATABLE)));
+    record.give_back_unused_send(&request.key);
     Outcome::changed(answer, record, effects)
 }
 
@@ -105,7 +103,9 @@ fn deny(
     if verification.wrong_checks_left == 0 {
         verification.finish(End::Exhausted(now));
         effects = vec![Effect::Unqueue, Effect::DropToken];
+        effects.extend(verification.lookup.map(Effect::DropNumber));
     }
+    record.give_back_unused_send(&request.key);
     Outcome::changed(Err(Refusal::NumberIncorrect { attempts_remaining }), record, effects)
 }
 

@@ -1,5 +1,5 @@
 use super::{Effect, Outcome};
-use crate::domain::{AddressRecord, LEAST_LIFE, LeasedMessage, MessageKey, Moment, Status};
+use crate::domain::{AddressRecord, LEAST_LIFE, LeasedMessage, MessageKey, Moment, Status, Verification};
 
 /// Asks for the right to send a mail that stands in the queue.
 #[derive(Clone, Copy, Debug)]
@@ -11,29 +11,34 @@ pub struct Claim {
 /// Gives a lease, or settles what needs no sending any more.
 pub fn claim(mut record: AddressRecord, request: Claim, now: Moment) -> Outcome<Option<LeasedMessage>> {
     record.age(now);
-    let Some(verification) = record.verification_mut(&request.key.verification) else {
-        return Outcome::changed(None, record, vec![Effect::Unqueue]);
+    let MessageKey { handle, verification: key } = request.key;
+    let Some(verification) = record.verification_mut(&key) else {
+        let has_expired = record.tombstone(&key).is_some_and(|tombstone| tombstone.status() == Status::Expired);
+        let effects = if has_expired { Effect::FAILED.to_vec() } else { vec![Effect::Unqueue] };
+        return Outcome::changed(None, record, effects);
     };
-    let due_at = verification.message.due_at().filter(|_| verification.end.is_none());
-    match due_at {
-        None => return Outcome::changed(None, record, vec![Effect::Unqueue]),
-        Some(due_at) if due_at > now => return Outcome::changed(None, record, vec![Effect::Enqueue(due_at)]),
-        Some(_) => verification.message.note_lapsed_lease(),
+    let (leased, effects) = lease(verification, handle, now);
+    record.give_back_unused_send(&key);
+    Outcome::changed(leased, record, effects)
+}
+
+fn lease(verification: &mut Verification, handle: [u8; 16], now: Moment) -> (Option<LeasedMessage>, Vec<Effect>) {
+    let message = &mut verification.message;
+    match message.due_at().filter(|_| verification.end.is_none()) {
+        None if message.has_failed() => return (None, Effect::FAILED.to_vec()),
+        None => return (None, vec![Effect::Unqueue]),
+        Some(due_at) if due_at > now => return (None, vec![Effect::Enqueue(due_at)]),
+        Some(_) => message.note_lapsed_lease(),
     }
-    let is_too_late = verification.status(now) == Status::Expired || verification.expires_at.since(now) < LEAST_LIFE;
-    if verification.message.has_used_its_transmissions() {
-        verification.message.failed(); // it may well have arrived: the send stays charged
-        return Outcome::changed(None, record, vec![Effect::Unqueue, Effect::ListAsFailed]);
+    if message.has_used_its_transmissions() {
+        message.failed();
+        return (None, Effect::FAILED.to_vec());
     }
-    if is_too_late {
-        let unsent = verification.message.is_untried().then_some(verification.started_at);
-        verification.message.expired();
-        if let Some(charged_at) = unsent {
-            record.give_back_send(charged_at);
-        }
-        return Outcome::changed(None, record, vec![Effect::Unqueue, Effect::ListAsFailed]);
+    if verification.expires_at.since(now) < LEAST_LIFE {
+        message.expired();
+        return (None, Effect::FAILED.to_vec());
     }
-    let leased = verification.lease_message(request.key.handle, now);
+    let leased = verification.lease_message(handle, now);
     let effect = verification.message.due_at().map_or(Effect::Unqueue, Effect::Enqueue);
-    Outcome::changed(leased, record, vec![effect])
+    (leased, vec![effect])
 }

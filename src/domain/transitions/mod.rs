@@ -4,6 +4,7 @@ mod cancel;
 mod check;
 mod claim;
 mod read;
+mod resend;
 mod settle;
 mod start;
 
@@ -11,10 +12,11 @@ pub use cancel::{Cancel, cancel};
 pub use check::{Approved, Check, check};
 pub use claim::{Claim, claim};
 pub use read::{Read, read};
+pub use resend::{Resend, resend};
 pub use settle::{Settle, settle};
-pub use start::{Start, Started, start};
+pub use start::{Mailing, Start, start};
 
-use super::{AddressRecord, Moment, Refusal, Status};
+use super::{AddressRecord, KeyedHash, Moment, Refusal, Status};
 
 /// What a transition decided. The answer may leave only once the commit, if there is one, is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,24 @@ pub enum Effect {
     KeepToken(Moment),
     /// Its token is gone.
     DropToken,
+    /// Its number, of this key, leads to it until this moment, and led to none before.
+    StoreNumber(KeyedHash, Moment),
+    /// Its number leads to it until this moment.
+    KeepNumber(KeyedHash, Moment),
+    /// Its number leads nowhere.
+    DropNumber(KeyedHash),
+    /// Another verification of the address was replaced: its mail is not in the queue, its token and number are gone.
+    Forget {
+        /// Which.
+        verification: KeyedHash,
+        /// The key of its number.
+        number: KeyedHash,
+    },
+}
+
+impl Effect {
+    /// Of a mail that will never be sent, which somebody should hear of.
+    const FAILED: [Self; 2] = [Self::Unqueue, Self::ListAsFailed];
 }
 
 impl<A> Outcome<A> {

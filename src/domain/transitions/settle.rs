@@ -14,13 +14,6 @@ pub struct Settle {
     pub jitter: f64,
 }
 
-/// Whether the mail's verification was charged for a mail that was definitely not sent.
-#[derive(PartialEq)]
-enum Charge {
-    Stays,
-    GivenBack,
-}
-
 /// Notes the outcome; one that comes after its lease was given to somebody else changes nothing.
 pub fn settle(mut record: AddressRecord, request: &Settle, now: Moment) -> Outcome<()> {
     record.age(now);
@@ -30,31 +23,28 @@ pub fn settle(mut record: AddressRecord, request: &Settle, now: Moment) -> Outco
     if !verification.message.is_leased_under(request.fence) {
         return Outcome::unchanged(());
     }
-    let (effects, charge) = note(verification, request, now);
-    let charged_at = verification.started_at;
-    if charge == Charge::GivenBack {
-        record.give_back_send(charged_at);
-    }
+    let effects = note(verification, request, now);
+    record.give_back_unused_send(&request.key.verification);
     Outcome::changed((), record, effects)
 }
 
-fn note(verification: &mut Verification, request: &Settle, now: Moment) -> (Vec<Effect>, Charge) {
+fn note(verification: &mut Verification, request: &Settle, now: Moment) -> Vec<Effect> {
     let message = &mut verification.message;
     match &request.outcome {
         MessageOutcome::Sent(reply) => {
             message.note_try(reply.clone());
             message.sent();
-            (vec![Effect::Unqueue], Charge::Stays)
+            vec![Effect::Unqueue]
         }
         MessageOutcome::Captured => {
             message.captured();
-            (vec![Effect::Unqueue], Charge::Stays)
+            vec![Effect::Unqueue]
         }
         MessageOutcome::Refused(reply) => {
             message.note_try(reply.clone());
             message.note_not_accepted();
             message.failed();
-            (vec![Effect::Unqueue, Effect::ListAsFailed], Charge::GivenBack)
+            Effect::FAILED.to_vec()
         }
         MessageOutcome::Deferred { reply, maybe_accepted } => {
             message.note_try(reply.clone());
@@ -71,21 +61,19 @@ fn note(verification: &mut Verification, request: &Settle, now: Moment) -> (Vec<
     }
 }
 
-fn try_again(verification: &mut Verification, next: Moment) -> (Vec<Effect>, Charge) {
+fn try_again(verification: &mut Verification, next: Moment) -> Vec<Effect> {
     let message = &mut verification.message;
     if verification.end.is_some() {
         message.dropped();
-        return (vec![Effect::Unqueue], Charge::Stays);
-    }
-    if message.has_used_its_transmissions() {
+        vec![Effect::Unqueue]
+    } else if message.has_used_its_transmissions() {
         message.failed();
-        return (vec![Effect::Unqueue, Effect::ListAsFailed], Charge::Stays);
-    }
-    message.wait(next);
-    if next + LEAST_LIFE > verification.expires_at {
-        let charge = if message.is_untried() { Charge::GivenBack } else { Charge::Stays };
+        Effect::FAILED.to_vec()
+    } else if next + LEAST_LIFE > verification.expires_at {
         message.expired();
-        return (vec![Effect::Unqueue, Effect::ListAsFailed], charge);
+        Effect::FAILED.to_vec()
+    } else {
+        message.wait(next);
+        vec![Effect::Enqueue(next)]
     }
-    (vec![Effect::Enqueue(next)], Charge::Stays)
 }

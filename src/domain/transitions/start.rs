@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{Effect, Outcome};
 use crate::domain::{
-    AddressRecord, ApplicationName, EmailAddress, IdentityNumber, KeyedHash, LeasedMessage, Locale, Moment, Purpose,
+    AddressRecord, ApplicationName, EmailAddress, End, IdentityNumber, KeyedHash, LeasedMessage, Locale, Moment, Purpose,
     QueuedMessage, Refusal, Verification, VerificationId, VerificationView,
 };
 
@@ -31,6 +31,8 @@ pub struct Start {
     pub number: IdentityNumber,
     /// Keyed hash of the number.
     pub number_hash: KeyedHash,
+    /// The key under which the number alone is to lead here. Such a start replaces what is pending at its address.
+    pub lookup: Option<KeyedHash>,
     /// Whether a token comes with it.
     pub has_token: bool,
     /// Wrong checks allowed.
@@ -41,33 +43,48 @@ pub struct Start {
     pub with_lease: bool,
 }
 
-/// What a start leads to.
+/// What asking for a mail leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Started {
+pub struct Mailing {
     /// The verification.
     pub view: VerificationView,
     /// Its mail, leased.
     pub message: Option<LeasedMessage>,
+    /// Whether it had been asked for before, by the same operation.
+    pub is_repetition: bool,
 }
 
 /// A repetition finds its own verification; else the budgets decide.
-pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome<Result<Started, Refusal>> {
+pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome<Result<Mailing, Refusal>> {
     record.age(now);
     if let Some(found) = find_own(&record, request, now) {
-        return Outcome::unchanged(found.map(|view| Started { view, message: None }));
+        return Outcome::unchanged(found.map(|view| Mailing { view, message: None, is_repetition: true }));
     }
-    if let Err(refusal) = record.room_for_one_more(now).and_then(|()| record.take_send(now)) {
+    let mut effects = if request.lookup.is_some() { replace_pending(&mut record, now) } else { Vec::new() };
+    if let Err(refusal) = record.take_first_send(now) {
         return Outcome::unchanged(Err(refusal));
     }
     let mut verification = open(request, now);
     let view = verification.view(&request.id, record.wrong_checks_left(now), now);
     let message = if request.with_lease { verification.lease_message(request.handle, now) } else { None };
-    let mut effects = vec![Effect::Enqueue(verification.message.due_at().unwrap_or(now))];
-    if request.has_token {
-        effects.push(Effect::StoreToken(verification.expires_at));
-    }
+    effects.push(Effect::Enqueue(verification.message.due_at().unwrap_or(now)));
+    effects.extend(request.has_token.then_some(Effect::StoreToken(verification.expires_at)));
+    effects.extend(request.lookup.map(|number| Effect::StoreNumber(number, verification.expires_at)));
     record.add(verification);
-    Outcome::changed(Ok(Started { view, message }), record, effects)
+    Outcome::changed(Ok(Mailing { view, message, is_repetition: false }), record, effects)
+}
+
+/// Where the number alone identifies, an address has one live number: the newest.
+fn replace_pending(record: &mut AddressRecord, now: Moment) -> Vec<Effect> {
+    let replaced: Vec<_> = record.pending(now).filter_map(|v| Some((v.key, v.lookup?))).collect();
+    let forget = replaced.into_iter().map(|(verification, number)| {
+        if let Some(earlier) = record.verification_mut(&verification) {
+            earlier.finish(End::Canceled(now));
+        }
+        record.give_back_unused_send(&verification);
+        Effect::Forget { verification, number }
+    });
+    forget.collect()
 }
 
 fn find_own(record: &AddressRecord, request: &Start, now: Moment) -> Option<Result<VerificationView, Refusal>> {
@@ -94,10 +111,13 @@ fn open(request: &Start, now: Moment) -> Verification {
         digits: u8::try_from(number.as_str().len()).expect("a number has at most 15 digits"),
         number: Some(number),
         number_hash: request.number_hash,
+        lookup: request.lookup,
         has_token: request.has_token,
         wrong_checks_left: request.wrong_checks,
         checks: Vec::new(),
         end: None,
         message: QueuedMessage::new(request.message_id.clone(), now),
+        sends: 1,
+        resends: Vec::new(),
     }
 }

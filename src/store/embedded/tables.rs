@@ -4,7 +4,7 @@ use crate::{
     domain::{MessageKey, Moment, transitions::Effect},
     store::{
         keys::{member, message_at},
-        operations::{Operation, Reads, Snapshot, Write},
+        operations::{Operation, Reads, Sealed, Snapshot, Write},
     },
 };
 
@@ -15,6 +15,8 @@ type Member = [u8; 32];
 const RECORDS: TableDefinition<Hash, (u64, &[u8])> = TableDefinition::new("records");
 /// verification to (kept until, sealed token)
 const TOKENS: TableDefinition<Hash, (u64, &[u8])> = TableDefinition::new("tokens");
+/// key of a number to (kept until, sealed id)
+const NUMBERS: TableDefinition<Hash, (u64, &[u8])> = TableDefinition::new("numbers");
 /// (due at, mail): the queue in order
 const QUEUE: TableDefinition<(u64, Member), ()> = TableDefinition::new("queue");
 /// mail to due at: where it stands in the queue
@@ -28,6 +30,7 @@ const RING: TableDefinition<(), (&str, &str)> = TableDefinition::new("ring");
 
 const A_RECORD: u8 = 0;
 const A_TOKEN: u8 = 1;
+const A_NUMBER: u8 = 2;
 /// Expired rows that one commit takes away at most.
 const MOST_SWEPT: usize = 256;
 const FAILED_LISTED_MS: u64 = 3_600_000;
@@ -36,6 +39,7 @@ const FAILED_LISTED_MS: u64 = 3_600_000;
 pub(super) struct Tables<'txn> {
     records: Table<'txn, Hash, (u64, &'static [u8])>,
     tokens: Table<'txn, Hash, (u64, &'static [u8])>,
+    numbers: Table<'txn, Hash, (u64, &'static [u8])>,
     queue: Table<'txn, (u64, Member), ()>,
     queued: Table<'txn, Member, u64>,
     failed: Table<'txn, (u64, Member), ()>,
@@ -47,6 +51,7 @@ impl<'txn> Tables<'txn> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             tokens: transaction.open_table(TOKENS)?,
+            numbers: transaction.open_table(NUMBERS)?,
             queue: transaction.open_table(QUEUE)?,
             queued: transaction.open_table(QUEUED)?,
             failed: transaction.open_table(FAILED)?,
@@ -62,26 +67,50 @@ impl<'txn> Tables<'txn> {
         Ok(Snapshot { record, token })
     }
 
+    /// The sealed id that a number leads to.
+    pub(super) fn id_of(&self, lookup: Hash, now: Moment) -> Result<Option<Vec<u8>>, Error> {
+        let found = self.numbers.get(lookup)?.map(|row| (row.value().0, row.value().1.to_vec()));
+        Ok(found.filter(|(until, _)| *until > now.0).map(|(_, sealed)| sealed))
+    }
+
+    /// Whether a number that `write` stores leads somewhere already.
+    pub(super) fn is_number_taken(&self, write: &Write, now: Moment) -> Result<bool, Error> {
+        let new_number = write.effects.iter().find_map(|effect| match effect {
+            Effect::StoreNumber(lookup, _) => Some(*lookup),
+            _ => None,
+        });
+        new_number.map_or(Ok(false), |lookup| Ok(self.id_of(lookup, now)?.is_some()))
+    }
+
     pub(super) fn write(&mut self, place: &MessageKey, write: &Write, now: Moment) -> Result<(), Error> {
         match &write.record {
             Some((sealed, until)) => put(&mut self.records, &mut self.expiry, A_RECORD, place.handle, (until.0, sealed))?,
             None => remove(&mut self.records, &mut self.expiry, A_RECORD, place.handle)?,
         }
         for &effect in &write.effects {
-            self.apply(effect, place, write.token.as_deref().unwrap_or_default(), now)?;
+            self.apply(effect, place, &write.sealed, now)?;
         }
         Ok(())
     }
 
-    fn apply(&mut self, effect: Effect, place: &MessageKey, token: &[u8], now: Moment) -> Result<(), Error> {
+    fn apply(&mut self, effect: Effect, place: &MessageKey, sealed: &Sealed, now: Moment) -> Result<(), Error> {
         let verification = place.verification;
+        let Self { tokens, numbers, expiry, .. } = self;
         match effect {
             Effect::Enqueue(due_at) => self.enqueue(&member(place), due_at),
             Effect::Unqueue => self.unqueue(&member(place)),
             Effect::ListAsFailed => Ok(self.failed.insert((now.0, member(place)), ()).map(drop)?),
-            Effect::StoreToken(until) => put(&mut self.tokens, &mut self.expiry, A_TOKEN, verification, (until.0, token)),
-            Effect::KeepToken(until) => self.keep_token(verification, until),
-            Effect::DropToken => remove(&mut self.tokens, &mut self.expiry, A_TOKEN, verification),
+            Effect::StoreToken(until) => put(tokens, expiry, A_TOKEN, verification, (until.0, &sealed.token)),
+            Effect::KeepToken(until) => keep(tokens, expiry, A_TOKEN, verification, until),
+            Effect::DropToken => remove(tokens, expiry, A_TOKEN, verification),
+            Effect::StoreNumber(lookup, until) => put(numbers, expiry, A_NUMBER, lookup, (until.0, &sealed.id)),
+            Effect::KeepNumber(lookup, until) => keep(numbers, expiry, A_NUMBER, lookup, until),
+            Effect::DropNumber(lookup) => remove(numbers, expiry, A_NUMBER, lookup),
+            Effect::Forget { verification, number } => {
+                remove(tokens, expiry, A_TOKEN, verification)?;
+                remove(numbers, expiry, A_NUMBER, number)?;
+                self.unqueue(&member(&MessageKey { verification, ..*place }))
+            }
         }
     }
 
@@ -100,11 +129,6 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    fn keep_token(&mut self, verification: Hash, until: Moment) -> Result<(), Error> {
-        let sealed = self.tokens.get(verification)?.map(|row| row.value().1.to_vec());
-        sealed.map_or(Ok(()), |sealed| put(&mut self.tokens, &mut self.expiry, A_TOKEN, verification, (until.0, &sealed)))
-    }
-
     /// The mails that are due, the longest waiting first, at most `limit`.
     pub(super) fn due(&self, now: Moment, limit: usize) -> Result<Vec<MessageKey>, Error> {
         let due = self.queue.range(..=(now.0, [0xff; 32]))?.take(limit);
@@ -117,7 +141,11 @@ impl<'txn> Tables<'txn> {
         let expired = self.expiry.range(..(now.0, 0, [0; 16]))?.take(MOST_SWEPT);
         let expired: Vec<_> = expired.map(|row| Ok(row?.0.value())).collect::<Result<_, Error>>()?;
         for &(_, kind, hash) in &expired {
-            let table = if kind == A_RECORD { &mut self.records } else { &mut self.tokens };
+            let table = match kind {
+                A_RECORD => &mut self.records,
+                A_TOKEN => &mut self.tokens,
+                _ => &mut self.numbers,
+            };
             remove(table, &mut self.expiry, kind, hash)?;
         }
         let long_ago = (now.0.saturating_sub(FAILED_LISTED_MS), [0; 32]);
@@ -140,6 +168,11 @@ fn put(rows: &mut Rows<'_>, expiry: &mut Expiry<'_>, kind: u8, hash: Hash, row: 
     }
     expiry.insert((row.0, kind, hash), ())?;
     Ok(())
+}
+
+fn keep(rows: &mut Rows<'_>, expiry: &mut Expiry<'_>, kind: u8, hash: Hash, until: Moment) -> Result<(), Error> {
+    let sealed = rows.get(hash)?.map(|row| row.value().1.to_vec());
+    sealed.map_or(Ok(()), |sealed| put(rows, expiry, kind, hash, (until.0, &sealed)))
 }
 
 fn remove(rows: &mut Rows<'_>, expiry: &mut Expiry<'_>, kind: u8, hash: Hash) -> Result<(), Error> {

@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use super::{OpenError, open, tables::Tables};
 use crate::{
     clock::Clock,
-    domain::{LeasedMessage, Moment},
+    domain::{ApplicationName, IdentityNumber, LeasedMessage, Moment, VerificationId},
     store::{
-        Records, StoreError, Vault,
+        MOST_REDRAWS, Records, StoreError, Vault,
         operations::{Claiming, Operation},
     },
 };
@@ -89,13 +89,19 @@ impl Records for Writer {
     }
 
     /// Reads, decides, commits, and answers once that is durable.
-    async fn run<O>(&self, operation: O) -> Result<O::Answer, StoreError>
+    async fn run<O>(&self, mut operation: O) -> Result<O::Answer, StoreError>
     where
         O: Operation + Send + 'static,
         O::Answer: Send + 'static,
     {
         let vault = self.vault.clone();
-        self.submit(move |tables, batch| run_one(&vault, &operation, tables, batch)).await?
+        self.submit(move |tables, batch| run_one(&vault, &mut operation, tables, batch)).await?
+    }
+
+    async fn find(&self, application: &ApplicationName, number: &IdentityNumber) -> Result<Option<VerificationId>, StoreError> {
+        let lookup = self.vault.lookup(application, number);
+        let sealed = self.submit(move |tables, batch| tables.id_of(lookup, batch.now)).await?;
+        sealed.map(|sealed| self.vault.open_id(number, &sealed)).transpose()
     }
 
     /// The longest waiting first.
@@ -104,7 +110,7 @@ impl Records for Writer {
         let claim = move |tables: &mut Tables<'_>, batch: &mut Batch| {
             let mut leased = Vec::new();
             for key in tables.due(batch.now, limit)? {
-                leased.extend(run_one(&vault, &Claiming { key }, tables, batch)?.ok().flatten());
+                leased.extend(run_one(&vault, &mut Claiming { key }, tables, batch)?.ok().flatten());
             }
             Ok(leased)
         };
@@ -114,20 +120,25 @@ impl Records for Writer {
 
 fn run_one<O: Operation>(
     vault: &Vault,
-    operation: &O,
+    operation: &mut O,
     tables: &mut Tables<'_>,
     batch: &mut Batch,
 ) -> Result<Result<O::Answer, StoreError>, Error> {
     let read = tables.read(operation)?;
-    let decision = match operation.decide(vault, &read, batch.now) {
-        Ok(decision) => decision,
-        Err(damaged) => return Ok(Err(damaged)),
-    };
-    if let Some(write) = &decision.write {
-        tables.write(&operation.place(), write, batch.now)?;
-        batch.has_written = true;
+    for _ in 0..=MOST_REDRAWS {
+        let decision = match operation.decide(vault, &read, batch.now) {
+            Ok(decision) => decision,
+            Err(damaged) => return Ok(Err(damaged)),
+        };
+        let Some(write) = &decision.write else { return Ok(Ok(decision.answer)) };
+        if !tables.is_number_taken(write, batch.now)? {
+            tables.write(&operation.place(), write, batch.now)?;
+            batch.has_written = true;
+            return Ok(Ok(decision.answer));
+        }
+        operation.redraw(vault);
     }
-    Ok(Ok(decision.answer))
+    Ok(Err(StoreError::NoFreeNumber))
 }
 
 struct WriterThread {

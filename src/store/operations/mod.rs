@@ -1,24 +1,30 @@
 //! What an operation reads, how its transition decides, and what is to be written: the same for both stores.
 
+mod budget;
 mod cancel;
 mod check;
 mod claim;
 mod read;
+mod resend;
 mod settle;
 mod start;
 
+pub use budget::{Charging, Counting};
 pub use cancel::Cancelling;
 pub use check::Checking;
 pub use claim::Claiming;
 pub use read::Reading;
+pub use resend::Resending;
 pub use settle::Settling;
 pub use start::{StartRequest, Starting};
+
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Handle, StoreError, Vault};
 use crate::{
     clock::system_random,
     domain::{
-        AddressRecord, MessageKey, Moment,
+        MessageKey, Moment,
         transitions::{Commit, Effect},
     },
 };
@@ -30,6 +36,9 @@ pub trait Operation {
 
     /// Which record, and which of its verifications.
     fn place(&self) -> MessageKey;
+
+    /// Draws another number, because the one it has is taken.
+    fn redraw(&mut self, _: &Vault) {}
 
     /// What has to be read before it can decide.
     fn reads(&self) -> Reads {
@@ -77,26 +86,43 @@ pub struct Write {
     pub record: Option<(Vec<u8>, Moment)>,
     /// What changes beside it.
     pub effects: Vec<Effect>,
-    /// The token that `Effect::StoreToken` stores.
-    pub token: Option<Vec<u8>>,
+    /// What `Effect::StoreToken` and `Effect::StoreNumber` store.
+    pub sealed: Sealed,
+}
+
+/// What is stored beside a record.
+#[derive(Default)]
+pub struct Sealed {
+    /// The token.
+    pub token: Vec<u8>,
+    /// The id that a number leads to.
+    pub id: Vec<u8>,
 }
 
 impl Snapshot {
-    fn open(&self, vault: &Vault, handle: Handle) -> Result<AddressRecord, StoreError> {
-        self.record.as_ref().map_or_else(|| Ok(AddressRecord::default()), |sealed| vault.open_record(handle, sealed))
+    fn open<R: DeserializeOwned + Default>(&self, vault: &Vault, handle: Handle) -> Result<R, StoreError> {
+        self.record.as_ref().map_or_else(|| Ok(R::default()), |sealed| vault.open_record(handle, sealed))
     }
 }
 
 impl Write {
-    fn seal(vault: &Vault, handle: Handle, commit: &Commit, token: Option<Vec<u8>>, now: Moment) -> Self {
-        let keep_until = commit.record.keep_until();
-        let is_kept = keep_until > now;
-        let record = is_kept.then(|| (vault.seal_record(&mut system_random(), handle, &commit.record), keep_until));
-        Self { record, effects: commit.effects.clone(), token }
+    fn seal(vault: &Vault, handle: Handle, commit: &Commit, sealed: Sealed, now: Moment) -> Self {
+        let record = seal_record(vault, handle, &commit.record, commit.record.keep_until(), now);
+        Self { record, effects: commit.effects.clone(), sealed }
     }
 }
 
-/// Seals what a transition without a token decided.
+fn seal_record(
+    vault: &Vault,
+    handle: Handle,
+    record: &impl Serialize,
+    keep_until: Moment,
+    now: Moment,
+) -> Option<(Vec<u8>, Moment)> {
+    (keep_until > now).then(|| (vault.seal_record(&mut system_random(), handle, record), keep_until))
+}
+
+/// Seals what a transition without token and number decided.
 fn decided<A>(vault: &Vault, handle: Handle, answer: A, commit: Option<&Commit>, now: Moment) -> Decision<A> {
-    Decision { answer, write: commit.map(|commit| Write::seal(vault, handle, commit, None, now)) }
+    Decision { answer, write: commit.map(|commit| Write::seal(vault, handle, commit, Sealed::default(), now)) }
 }

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, Write};
+use super::{Decision, Operation, Reads, Sealed, Snapshot, StoreError, Vault, Write};
 use crate::{
     clock::system_random,
     domain::{
         ApplicationName, EmailAddress, IdentityNumber, Locale, MessageKey, Moment, OperationId, Purpose, Refusal, Token,
-        transitions::{Effect, Start, Started, start},
+        transitions::{Effect, Mailing, Start, start},
     },
-    store::{Handle, sealing::TokenPlace},
+    store::{Handle, SHARDS, sealing::TokenPlace},
 };
 
 /// Opens a verification, with a number drawn for it.
@@ -40,6 +40,8 @@ pub struct StartRequest {
     pub mail_domain: String,
     /// The end user's IP, for telling another body under the same operation.
     pub context_ip: Option<String>,
+    /// Whether the number alone is to lead to it.
+    pub is_found_by_number: bool,
     /// Whether the first lease is wanted.
     pub with_lease: bool,
     /// Names this attempt.
@@ -53,14 +55,15 @@ impl Starting {
         let handle = vault.handle(&request.application, &request.address);
         let id = vault.id_for(&request.application, &request.address, handle, &request.operation);
         let key = vault.key_of(&request.application, &id);
-        let number = IdentityNumber::draw(&mut system_random(), request.digits);
+        let number = draw(vault, request.digits, request.is_found_by_number.then_some(handle));
         let start = Start {
             fingerprint,
             handle: handle.0,
             number_hash: vault.number(&key, number.as_str()),
+            lookup: request.is_found_by_number.then(|| vault.lookup(&request.application, &number)),
             number,
             has_token: request.token.is_some(),
-            message_id: format!("<{}@{}>", URL_SAFE_NO_PAD.encode(vault.message(&key)), request.mail_domain),
+            message_id: format!("<{}@{}>", URL_SAFE_NO_PAD.encode(vault.message(&key, &key)), request.mail_domain),
             ttl: Duration::from_secs(request.ttl_seconds.into()),
             id,
             key,
@@ -74,15 +77,26 @@ impl Starting {
         Self { start, token: request.token }
     }
 
-    fn seal_token(&self, vault: &Vault, expires_at: Moment) -> Option<Vec<u8>> {
-        let Start { application, id, key, .. } = &self.start;
-        let place = TokenPlace { application, id, key, expires_at };
-        self.token.as_ref().map(|token| vault.seal_token(&mut system_random(), &place, token))
+    /// What the commit's effects store.
+    fn seal(&self, vault: &Vault, effects: &[Effect]) -> Sealed {
+        let Start { application, id, key, number, .. } = &self.start;
+        let mut sealed = Sealed::default();
+        for effect in effects {
+            match (effect, &self.token) {
+                (&Effect::StoreToken(expires_at), Some(token)) => {
+                    let place = TokenPlace { application, id, key, expires_at };
+                    sealed.token = vault.seal_token(&mut system_random(), &place, token);
+                }
+                (Effect::StoreNumber(..), _) => sealed.id = vault.seal_id(&mut system_random(), number, id),
+                _ => {}
+            }
+        }
+        sealed
     }
 }
 
 impl Operation for Starting {
-    type Answer = Result<Started, Refusal>;
+    type Answer = Result<Mailing, Refusal>;
 
     fn place(&self) -> MessageKey {
         MessageKey { handle: self.start.handle, verification: self.start.key }
@@ -92,18 +106,28 @@ impl Operation for Starting {
         Reads::NothingAtFirst
     }
 
+    fn redraw(&mut self, vault: &Vault) {
+        let Start { application, handle, key, number, number_hash, lookup, .. } = &mut self.start;
+        let digits = u8::try_from(number.as_str().len()).expect("a number has at most 15 digits");
+        *number = draw(vault, digits, Some(Handle(*handle)));
+        *number_hash = vault.number(key, number.as_str());
+        *lookup = Some(vault.lookup(application, number));
+    }
+
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
         let handle = Handle(self.start.handle);
         let outcome = start(read.open(vault, handle)?, &self.start, now);
-        let write = outcome.commit.map(|commit| {
-            let expires_at = commit.effects.iter().find_map(|effect| match effect {
-                Effect::StoreToken(until) => Some(*until),
-                _ => None,
-            });
-            let token = expires_at.and_then(|expires_at| self.seal_token(vault, expires_at));
-            Write::seal(vault, handle, &commit, token, now)
-        });
+        let write = outcome.commit.map(|commit| Write::seal(vault, handle, &commit, self.seal(vault, &commit.effects), now));
         Ok(Decision { answer: outcome.answer, write })
+    }
+}
+
+/// A number that tells its address's shard where it alone has to lead there.
+fn draw(vault: &Vault, digits: u8, found_at: Option<Handle>) -> IdentityNumber {
+    let shard_of = |handle: Handle| u64::try_from(handle.shard()).expect("there are 64 shards");
+    match found_at {
+        None => IdentityNumber::draw(&mut vault.chance(), digits),
+        Some(handle) => IdentityNumber::draw_in_shard(&mut vault.chance(), digits, shard_of(handle), SHARDS as u64),
     }
 }
 

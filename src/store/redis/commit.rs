@@ -1,22 +1,23 @@
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use redis::{Cmd, Script, Value};
 
 use crate::{
     domain::{MessageKey, Moment, transitions::Effect},
     store::{
-        StoreError,
-        keys::{RedisKeys, member},
-        operations::Write,
+        Handle, StoreError,
+        keys::{self, member},
+        operations::{Sealed, Write},
         sealing,
     },
 };
 
 /// Mails that failed are listed for an hour.
 const FAILED_LISTED_MS: u64 = 3_600_000;
-const TOKEN: usize = 2;
-const QUEUE: usize = 3;
-const FAILED: usize = 4;
+/// Tokens and numbers stay a little longer than the rules release them: a cell's clock may be a second behind the server's.
+const LINGERING: Duration = Duration::from_secs(2);
+/// The argument that says which key must lead nowhere yet.
+const NEW_NUMBER: usize = 4;
 
 /// The script, its hash made once.
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(&source()));
@@ -43,43 +44,28 @@ pub(super) enum Committed {
     Stale(Option<Vec<u8>>),
     /// Our clock is more than a second off; the server's says this.
     ClockOff(Moment),
+    /// The number that was to lead to the verification leads elsewhere.
+    NumberTaken,
 }
 
-/// The script's keys and arguments, to be sent by [`evalsha`] or [`eval`].
+/// The script's keys and arguments.
 pub(super) struct Commit {
-    keys: [Vec<u8>; 4],
+    shard: usize,
+    keys: Vec<Vec<u8>>,
     arguments: Vec<Vec<u8>>,
 }
 
 /// What commits `write` if the record is still `read`.
-pub(super) fn command(place: &MessageKey, keys: &RedisKeys, read: Option<&[u8]>, write: &Write, now: Moment) -> Commit {
+pub(super) fn command(place: &MessageKey, read: Option<&[u8]>, write: &Write, now: Moment) -> Commit {
     let version = read.and_then(sealing::version).unwrap_or_default();
     let (record, keep_until) = write.record.as_ref().map_or((Vec::new(), now), |(sealed, until)| (sealed.clone(), *until));
-    let mut arguments = vec![version.to_vec(), number(now.0), record, number(keep_until.0)];
+    let shard = Handle(place.handle).shard();
+    let arguments = vec![version.to_vec(), number(now.0), record, number(keep_until.0), Vec::new()];
+    let mut commit = Commit { shard, keys: vec![keys::record(place)], arguments };
     for &effect in &write.effects {
-        push_effect(&mut arguments, effect, &member(place), write.token.as_deref(), now);
+        commit.add(effect, place, &write.sealed, now);
     }
-    Commit { keys: [&keys.record, &keys.token, &keys.queue, &keys.failed].map(Clone::clone), arguments }
-}
-
-fn push_effect(arguments: &mut Vec<Vec<u8>>, effect: Effect, member: &[u8], token: Option<&[u8]>, now: Moment) {
-    let mut push = |key: usize, words: &[&[u8]]| {
-        arguments.push(number(key as u64));
-        arguments.push(number(words.len() as u64));
-        arguments.extend(words.iter().map(|word| word.to_vec()));
-    };
-    match effect {
-        Effect::Enqueue(due_at) => push(QUEUE, &[b"ZADD", &number(due_at.0), member]),
-        Effect::Unqueue => push(QUEUE, &[b"ZREM", member]),
-        Effect::ListAsFailed => {
-            push(FAILED, &[b"ZADD", &number(now.0), member]);
-            push(FAILED, &[b"ZREMRANGEBYSCORE", b"-inf", &number(now.0.saturating_sub(FAILED_LISTED_MS))]);
-            push(FAILED, &[b"PEXPIRE", &number(FAILED_LISTED_MS)]);
-        }
-        Effect::StoreToken(until) => push(TOKEN, &[b"SET", token.unwrap_or_default(), b"PXAT", &number(until.0)]),
-        Effect::KeepToken(until) => push(TOKEN, &[b"PEXPIREAT", &number(until.0)]),
-        Effect::DropToken => push(TOKEN, &[b"UNLINK"]),
-    }
+    commit
 }
 
 fn number(number: u64) -> Vec<u8> {
@@ -87,6 +73,50 @@ fn number(number: u64) -> Vec<u8> {
 }
 
 impl Commit {
+    fn add(&mut self, effect: Effect, place: &MessageKey, sealed: &Sealed, now: Moment) {
+        let (queue, token) = (keys::queue(self.shard), keys::token(self.shard, &place.verification));
+        let at = |moment: Moment| number(moment.0);
+        let past = |until: Moment| number((until + LINGERING).0);
+        match effect {
+            Effect::Enqueue(due_at) => self.push(queue, &[b"ZADD", &at(due_at), &member(place)]),
+            Effect::Unqueue => self.push(queue, &[b"ZREM", &member(place)]),
+            Effect::ListAsFailed => self.list_as_failed(place, now),
+            Effect::StoreToken(until) => self.push(token, &[b"SET", &sealed.token, b"PXAT", &past(until)]),
+            Effect::KeepToken(until) => self.push(token, &[b"PEXPIREAT", &past(until)]),
+            Effect::DropToken => self.push(token, &[b"UNLINK"]),
+            Effect::StoreNumber(key, until) => {
+                self.push(keys::number(self.shard, &key), &[b"SET", &sealed.id, b"PXAT", &past(until)]);
+                self.arguments[NEW_NUMBER] = number(self.keys.len() as u64); // it was pushed last
+            }
+            Effect::KeepNumber(key, until) => self.push(keys::number(self.shard, &key), &[b"PEXPIREAT", &past(until)]),
+            Effect::DropNumber(key) => self.push(keys::number(self.shard, &key), &[b"UNLINK"]),
+            Effect::Forget { verification, number } => {
+                let forgotten = MessageKey { verification, ..*place };
+                self.push(queue, &[b"ZREM", &member(&forgotten)]);
+                self.push(keys::token(self.shard, &verification), &[b"UNLINK"]);
+                self.push(keys::number(self.shard, &number), &[b"UNLINK"]);
+            }
+        }
+    }
+
+    fn list_as_failed(&mut self, place: &MessageKey, now: Moment) {
+        let long_ago = now.0.saturating_sub(FAILED_LISTED_MS);
+        self.push(keys::failed(self.shard), &[b"ZADD", &number(now.0), &member(place)]);
+        self.push(keys::failed(self.shard), &[b"ZREMRANGEBYSCORE", b"-inf", &number(long_ago)]);
+        self.push(keys::failed(self.shard), &[b"PEXPIRE", &number(FAILED_LISTED_MS)]);
+    }
+
+    /// One command of the script: its key, declared once, and its words.
+    fn push(&mut self, key: Vec<u8>, words: &[&[u8]]) {
+        let index = self.keys.iter().position(|declared| *declared == key).unwrap_or_else(|| {
+            self.keys.push(key);
+            self.keys.len() - 1
+        });
+        self.arguments.push(number(index as u64 + 1));
+        self.arguments.push(number(words.len() as u64));
+        self.arguments.extend(words.iter().map(|word| word.to_vec()));
+    }
+
     /// Tests tell the script how far they moved the time.
     #[cfg(feature = "testing")]
     pub(super) fn moved_by(mut self, span: std::time::Duration) -> Self {
@@ -120,6 +150,7 @@ impl Committed {
         let second = (words.len() > 1).then(|| words.remove(1));
         match (words.first(), second) {
             (Some(Value::BulkString(word)), None) if word == b"done" => Ok(Self::Done),
+            (Some(Value::BulkString(word)), None) if word == b"taken" => Ok(Self::NumberTaken),
             (Some(Value::BulkString(word)), Some(Value::Nil)) if word == b"stale" => Ok(Self::Stale(None)),
             (Some(Value::BulkString(word)), Some(Value::BulkString(record))) if word == b"stale" => Ok(Self::Stale(Some(record))),
             (Some(Value::BulkString(word)), Some(Value::Int(now))) if word == b"clock" => {

@@ -13,11 +13,10 @@ pub use link::{Link, RedisSettings};
 
 use self::commit::Committed;
 use super::{
-    Records, SHARDS, StoreError, Vault,
-    keys::{self, RedisKeys},
+    Handle, MOST_REDRAWS, Records, SHARDS, StoreError, Vault, keys,
     operations::{Claiming, Operation, Reads, Snapshot},
 };
-use crate::domain::{LeasedMessage, MessageKey};
+use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, MessageKey, VerificationId};
 
 /// How often an operation is decided anew when others commit first, or the clock was off.
 const MOST_TRIES: usize = 16;
@@ -34,11 +33,16 @@ impl Redis {
         Self { link, vault }
     }
 
-    async fn read(&self, reads: Reads, keys: &RedisKeys) -> Result<Snapshot, StoreError> {
-        match reads {
+    async fn read(&self, operation: &impl Operation) -> Result<Snapshot, StoreError> {
+        let place = operation.place();
+        let record = keys::record(&place);
+        match operation.reads() {
             Reads::NothingAtFirst => Ok(Snapshot::default()),
-            Reads::Record => Ok(Snapshot { record: self.link.get(&keys.record).await?, token: None }),
-            Reads::RecordAndToken => self.link.get_both(&keys.record, &keys.token).await,
+            Reads::Record => Ok(Snapshot { record: self.link.get(&record).await?, token: None }),
+            Reads::RecordAndToken => {
+                let shard = Handle(place.handle).shard();
+                self.link.get_both(&record, &keys::token(shard, &place.verification)).await
+            }
         }
     }
 
@@ -57,21 +61,32 @@ impl Records for Redis {
     }
 
     /// Reads, decides, commits; decides anew when the record has changed in between.
-    async fn run<O: Operation + Send + 'static>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        let keys = RedisKeys::of(&operation.place());
-        let mut read = self.read(operation.reads(), &keys).await?;
+    async fn run<O: Operation + Send + 'static>(&self, mut operation: O) -> Result<O::Answer, StoreError> {
+        let mut read = self.read(&operation).await?;
+        let mut redraws = 0;
         for _ in 0..MOST_TRIES {
             let now = self.link.now();
             let decision = operation.decide(&self.vault, &read, now)?;
             let Some(write) = decision.write else { return Ok(decision.answer) };
-            let command = commit::command(&operation.place(), &keys, read.record.as_deref(), &write, now);
+            let command = commit::command(&operation.place(), read.record.as_deref(), &write, now);
             match self.link.commit(command).await? {
                 Committed::Done => return Ok(decision.answer),
                 Committed::Stale(record) => read.record = record,
                 Committed::ClockOff(server_now) => self.link.learn_time(server_now),
+                Committed::NumberTaken if redraws == MOST_REDRAWS => return Err(StoreError::NoFreeNumber),
+                Committed::NumberTaken => {
+                    operation.redraw(&self.vault);
+                    redraws += 1;
+                }
             }
         }
         Err(StoreError::Contended)
+    }
+
+    async fn find(&self, application: &ApplicationName, number: &IdentityNumber) -> Result<Option<VerificationId>, StoreError> {
+        let shard = usize::try_from(number.shard(SHARDS as u64)).expect("there are 64 shards");
+        let sealed = self.link.get(&keys::number(shard, &self.vault.lookup(application, number))).await?;
+        sealed.map(|sealed| self.vault.open_id(number, &sealed)).transpose()
     }
 
     /// Of all shards in turn. A mail whose claim fails stays in its queue.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fiador::{
     domain::{
-        Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, MessageKey, Moment, Purpose,
+        Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, Lookup, MessageKey, Moment,
+        Purpose,
     },
     mail::rendering::{Mail, Renderer},
 };
@@ -24,6 +25,7 @@ pub fn application() -> Application {
         locale: Locale::En,
         from: address("codes@shop.example"),
         reply_to: Some(address("help@shop.example")),
+        lookup: Lookup::Id,
         number_in_subject: false,
         limits: Limits::default(),
     }

@@ -10,8 +10,8 @@ use fiador::{
     },
     http::Asks,
     messages::{
-        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckNumber, Failure, NotReady, ReadInbox,
-        ReadVerification, StartVerification, Unauthorized,
+        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, Failure, NotReady, ReadInbox,
+        ReadVerification, ResendVerification, StartVerification, Unauthorized,
     },
     supervision::{self, Policy},
 };
@@ -29,6 +29,8 @@ pub enum Seen {
     Start(StartVerification),
     Read(ReadVerification),
     Check(CheckNumber),
+    CheckByNumber(CheckByNumber),
+    Resend(ResendVerification),
     Cancel(CancelVerification),
     Inbox(ReadInbox),
 }
@@ -119,6 +121,8 @@ impl Script {
             start_verification: gateway.asks(),
             read_verification: gateway.asks(),
             check_number: gateway.asks(),
+            check_by_number: gateway.asks(),
+            resend_verification: gateway.asks(),
             cancel_verification: gateway.asks(),
             readiness: gateway.asks(),
             inbox: Some(gateway.asks()),
@@ -181,6 +185,24 @@ impl Handler<CheckNumber> for ScriptedGateway {
     fn handle(&mut self, ask: CheckNumber, _: &mut Context<Self>) -> Self::Result {
         self.script.saw(Seen::Check(ask));
         self.script.answers().check.clone()
+    }
+}
+
+impl Handler<CheckByNumber> for ScriptedGateway {
+    type Result = Result<Approval, Failure>;
+
+    fn handle(&mut self, ask: CheckByNumber, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::CheckByNumber(ask));
+        self.script.answers().check.clone()
+    }
+}
+
+impl Handler<ResendVerification> for ScriptedGateway {
+    type Result = Result<VerificationView, Failure>;
+
+    fn handle(&mut self, ask: ResendVerification, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::Resend(ask));
+        self.script.answers().read.clone()
     }
 }
 

@@ -7,12 +7,12 @@ use fiador::{
     actors::{EmbeddedStore, RedisStore, StoreAsks},
     clock::{Clock, Hand},
     domain::{
-        ApplicationName, Approval, EmailAddress, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome, OperationId,
-        Purpose, Token, VerificationId, VerificationView,
+        ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome,
+        OperationId, Purpose, Token, VerificationId, VerificationView,
     },
     messages::{
-        AskStoreReadiness, ClaimMessages, DecideCheck, EndVerification, Failure, LookUpVerification, OpenVerification, Opened,
-        SettleMessage,
+        AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
+        LookUpVerification, OpenVerification, Opened, RefundIpStart, ResendMail, SettleMessage,
     },
     store::{
         self, KeyRing, RingError, Vault,
@@ -91,6 +91,7 @@ impl TestStore {
             wrong_checks: 5,
             mail_domain: "example.org".to_owned(),
             context_ip: None,
+            is_found_by_number: false,
             with_lease: true,
             operation: new_operation(),
         }
@@ -120,6 +121,37 @@ impl TestStore {
         let number = IdentityNumber::parse(number).unwrap();
         let check = DecideCheck { application, id: id.clone(), number, operation };
         self.asks.check.ask(check, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn check_by_number(&self, number: &str) -> Result<Approval, Failure> {
+        self.check_by_number_as(new_operation(), number).await
+    }
+
+    pub async fn check_by_number_as(&self, operation: OperationId, number: &str) -> Result<Approval, Failure> {
+        let application = shop();
+        let check = DecideByNumber { application, number: IdentityNumber::parse(number).unwrap(), operation };
+        self.asks.check_by_number.ask(check, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn resend_as(&self, operation: OperationId, id: &VerificationId) -> Result<Opened, Failure> {
+        let (application, id) = (shop(), id.clone());
+        let resend = ResendMail { application, id, mail_domain: "example.org".to_owned(), with_lease: true, operation };
+        self.asks.resend.ask(resend, DEADLINE).await.map_err(failure)
+    }
+
+    /// Resends, as a new operation; the leased mail.
+    pub async fn resend(&self, id: &VerificationId) -> Result<LeasedMessage, Failure> {
+        Ok(*self.resend_as(new_operation(), id).await?.message.unwrap())
+    }
+
+    pub async fn charge_ip(&self, ip: &str) -> Result<(), Failure> {
+        let charge = ChargeIpStart { application: shop(), ip: EndUserIp::parse(ip).unwrap() };
+        self.asks.charge_ip.ask(charge, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn refund_ip(&self, ip: &str) {
+        let refund = RefundIpStart { application: shop(), ip: EndUserIp::parse(ip).unwrap() };
+        self.asks.refund_ip.ask(refund, DEADLINE).await.unwrap();
     }
 
     pub async fn end(&self, id: &VerificationId) -> Result<(), Failure> {

@@ -1,0 +1,72 @@
+use super::{Effect, Mailing, Outcome, ended};
+use crate::domain::{AddressRecord, KeyedHash, LEAST_LIFE, Moment, Refusal, Verification, VerificationId};
+
+/// Operations that are remembered to have asked for a mail again.
+const MOST_REMEMBERED: usize = 8;
+
+/// Asks for the mail of a pending verification again: the same number, in a mail of its own.
+#[derive(Clone, Debug)]
+pub struct Resend {
+    /// Which verification.
+    pub id: VerificationId,
+    /// Keyed hash of its id.
+    pub key: KeyedHash,
+    /// Keyed hash of the operation's id.
+    pub operation: KeyedHash,
+    /// The address's handle.
+    pub handle: [u8; 16],
+    /// The new mail's `Message-ID`: with that of the one before it, a server could take it for the same mail.
+    pub message_id: String,
+    /// Whether the first lease is wanted.
+    pub with_lease: bool,
+}
+
+/// A mail that is still on its way is not sent twice; else the budgets decide.
+pub fn resend(mut record: AddressRecord, request: &Resend, now: Moment) -> Outcome<Result<Mailing, Refusal>> {
+    record.age(now);
+    if let Some(tombstone) = record.tombstone(&request.key) {
+        return Outcome::unchanged(Err(ended(tombstone.status()).unwrap_or(Refusal::Expired)));
+    }
+    let Some(verification) = record.verification(&request.key) else {
+        return Outcome::unchanged(Err(Refusal::NotFound));
+    };
+    if verification.resends.contains(&request.operation) {
+        let view = verification.view(&request.id, record.wrong_checks_left(now), now);
+        return Outcome::unchanged(Ok(Mailing { view, message: None, is_repetition: true }));
+    }
+    if let Some(refusal) = refused(verification, now) {
+        return Outcome::unchanged(Err(refusal));
+    }
+    let is_on_its_way = verification.message.due_at().is_some();
+    if !is_on_its_way && let Err(refusal) = record.take_further_send(&request.key, now) {
+        return Outcome::unchanged(Err(refusal));
+    }
+    queue(record, request, is_on_its_way, now)
+}
+
+fn refused(verification: &Verification, now: Moment) -> Option<Refusal> {
+    let comes_too_late = verification.expires_at.since(now) < LEAST_LIFE;
+    ended(verification.status(now)).or_else(|| comes_too_late.then_some(Refusal::Expired))
+}
+
+fn queue(mut record: AddressRecord, request: &Resend, is_on_its_way: bool, now: Moment) -> Outcome<Result<Mailing, Refusal>> {
+    let address_checks_left = record.wrong_checks_left(now);
+    let verification = record.verification_mut(&request.key).expect("`resend` found it");
+    remember(verification, request.operation);
+    if !is_on_its_way {
+        verification.message = verification.message.again(request.message_id.clone(), now);
+        verification.sends += 1;
+    }
+    let view = verification.view(&request.id, address_checks_left, now);
+    let wants_lease = request.with_lease && !is_on_its_way;
+    let message = if wants_lease { verification.lease_message(request.handle, now) } else { None };
+    let effects = verification.message.due_at().map(Effect::Enqueue).into_iter().collect();
+    Outcome::changed(Ok(Mailing { view, message, is_repetition: false }), record, effects)
+}
+
+fn remember(verification: &mut Verification, operation: KeyedHash) {
+    if verification.resends.len() == MOST_REMEMBERED {
+        verification.resends.remove(0);
+    }
+    verification.resends.push(operation);
+}

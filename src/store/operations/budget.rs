@@ -1,0 +1,102 @@
+use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, Write, seal_record};
+use crate::{
+    domain::{Allowance, ApplicationName, Budget, MessageKey, Moment, Refusal, TokenBucket},
+    store::{Handle, operations::Sealed},
+};
+
+/// Takes one from a budget that spans addresses, or gives one back.
+pub struct Charging {
+    place: Place,
+    step: Step,
+}
+
+/// Looks whether a budget that spans addresses has one left.
+pub struct Counting {
+    place: Place,
+}
+
+struct Place {
+    budget: Budget,
+    allowance: Allowance,
+    handle: Handle,
+}
+
+enum Step {
+    Take,
+    GiveBack,
+}
+
+impl Place {
+    fn new(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
+        Self { budget, allowance, handle: vault.budget(application, budget, subject) }
+    }
+
+    /// A budget is a record of its own, without verifications.
+    fn key(&self) -> MessageKey {
+        MessageKey { handle: self.handle.0, verification: self.handle.0 }
+    }
+
+    fn left(&self, bucket: TokenBucket, now: Moment) -> Result<(), Refusal> {
+        let wait = bucket.wait(self.allowance, now);
+        if wait.is_zero() { Ok(()) } else { Err(Refusal::spent(self.budget, wait)) }
+    }
+}
+
+impl Charging {
+    /// Takes one from the `budget` of an application's `subject`.
+    pub fn take(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
+        Self { place: Place::new(vault, application, budget, allowance, subject), step: Step::Take }
+    }
+
+    /// Gives one back to the `budget` of an application's `subject`.
+    pub fn give_back(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
+        Self { place: Place::new(vault, application, budget, allowance, subject), step: Step::GiveBack }
+    }
+}
+
+impl Counting {
+    /// Looks at the `budget` of an application's `subject`.
+    pub fn new(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
+        Self { place: Place::new(vault, application, budget, allowance, subject) }
+    }
+}
+
+impl Operation for Charging {
+    type Answer = Result<(), Refusal>;
+
+    fn place(&self) -> MessageKey {
+        self.place.key()
+    }
+
+    fn reads(&self) -> Reads {
+        match self.step {
+            Step::Take => Reads::NothingAtFirst,
+            Step::GiveBack => Reads::Record,
+        }
+    }
+
+    fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
+        let mut bucket: TokenBucket = read.open(vault, self.place.handle)?;
+        if let (Step::Take, Err(refusal)) = (&self.step, self.place.left(bucket, now)) {
+            return Ok(Decision { answer: Err(refusal), write: None });
+        }
+        match self.step {
+            Step::Take => bucket.take(self.place.allowance, now).expect("there is one left"),
+            Step::GiveBack => bucket.give_back(self.place.allowance, &[]),
+        }
+        let record = seal_record(vault, self.place.handle, &bucket, bucket.full_at(), now);
+        Ok(Decision { answer: Ok(()), write: Some(Write { record, effects: Vec::new(), sealed: Sealed::default() }) })
+    }
+}
+
+impl Operation for Counting {
+    type Answer = Result<(), Refusal>;
+
+    fn place(&self) -> MessageKey {
+        self.place.key()
+    }
+
+    fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
+        Ok(Decision { answer: self.place.left(read.open(vault, self.place.handle)?, now), write: None })
+    }
+}

@@ -1,0 +1,113 @@
+//! Numbers that identify by themselves are unique among an application's live ones.
+
+use std::rc::Rc;
+
+use fiador::{
+    clock::{Chance, Clock},
+    domain::{ApplicationName, Refusal, transitions::Mailing},
+    store::{
+        KeyRing, Records, StoreError, Vault,
+        embedded::Writer,
+        operations::{StartRequest, Starting},
+        redis::{Link, Redis},
+    },
+};
+
+use crate::kit::{
+    redis::TestRedis,
+    stores::{TestStore, settings, until},
+};
+
+async fn start(records: &impl Records, address: &str) -> Result<Result<Mailing, Refusal>, StoreError> {
+    let opening = TestStore::opening(address);
+    let request = StartRequest {
+        application: opening.application,
+        address: opening.address,
+        token: None,
+        purpose: opening.purpose,
+        locale: opening.locale,
+        ttl_seconds: 600,
+        digits: 12,
+        wrong_checks: 5,
+        mail_domain: opening.mail_domain,
+        context_ip: None,
+        is_found_by_number: true,
+        with_lease: true,
+        operation: opening.operation,
+    };
+    records.run(Starting::new(records.vault(), request)).await
+}
+
+/// Two addresses of one shard: only among those can a number be drawn twice.
+fn of_one_shard(vault: &Vault) -> [String; 2] {
+    let shop = ApplicationName::parse("shop").unwrap();
+    let shard = |text: &String| vault.handle(&shop, &fiador::domain::EmailAddress::parse(text).unwrap()).shard();
+    let first = "ada@example.org".to_owned();
+    let other = (0..).map(|n| format!("bob{n}@example.org")).find(|text| shard(text) == shard(&first));
+    [first, other.unwrap()]
+}
+
+/// The first start draws 7, the second eight times 7 and then 8.
+fn with_seven_eight_times() -> Vault {
+    let draws = std::iter::repeat_n(7, 9).chain([8]);
+    Vault::new(KeyRing::generate(&mut fiador::clock::system_random())).drawing_from(Chance::scripted(draws))
+}
+
+/// Every draw is 7.
+fn with_seven_only() -> Vault {
+    let draws = std::iter::repeat_n(7, 100);
+    Vault::new(KeyRing::generate(&mut fiador::clock::system_random())).drawing_from(Chance::scripted(draws))
+}
+
+async fn redraws(records: &impl Records) {
+    let [first, second] = of_one_shard(records.vault());
+    let number = async |address: &str| start(records, address).await.unwrap().unwrap().message.unwrap().number;
+
+    let (one, other) = (number(&first).await, number(&second).await);
+    assert_ne!(one, other);
+}
+
+async fn gives_up(records: &impl Records) {
+    let [first, second] = of_one_shard(records.vault());
+    start(records, &first).await.unwrap().unwrap();
+
+    assert!(matches!(start(records, &second).await, Err(StoreError::NoFreeNumber)));
+}
+
+fn embedded(vault: Vault) -> (Writer, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    (Writer::start(&directory.path().join("fiador.redb"), vault, Clock::system()).unwrap(), directory)
+}
+
+async fn redis(vault: Vault) -> (Redis, TestRedis) {
+    let server = TestRedis::start();
+    let link = Rc::new(Link::new(settings(&server.url()), vault.fingerprint(), Clock::system()));
+    let kept = link.clone();
+    actix_rt::spawn(async move { kept.keep_connected().await });
+    until(async || link.why_down().await.is_none()).await;
+    (Redis::new(link, vault), server)
+}
+
+#[actix::test]
+async fn a_taken_number_is_drawn_anew_in_the_embedded_store() {
+    let (writer, _directory) = embedded(with_seven_eight_times());
+    redraws(&writer).await;
+}
+
+#[actix::test]
+async fn a_taken_number_is_drawn_anew_in_redis() {
+    let (redis, _server) = redis(with_seven_eight_times()).await;
+    redraws(&redis).await;
+}
+
+#[actix::test]
+async fn after_eight_redraws_the_embedded_store_gives_up() {
+    let (writer, _directory) = embedded(with_seven_only());
+    gives_up(&writer).await;
+}
+
+#[actix::test]
+async fn after_eight_redraws_redis_gives_up() {
+    let (redis, _server) = redis(with_seven_only()).await;
+    gives_up(&redis).await;
+}
