@@ -52,7 +52,7 @@ const EXIT_ABORTED: i32 = 130;
 /// [`StartError`] when it did not start.
 pub fn run(config: Config) -> Result<ExitCode, StartError> {
     let system = System::new();
-    let code = system.block_on(async {
+    system.block_on(async {
         let mut stop = StopSignals::listen()?;
         let banner = banner::Banner::of(&config);
         let mut daemon = Daemon::start(config, clock()).await?;
@@ -68,9 +68,7 @@ pub fn run(config: Config) -> Result<ExitCode, StartError> {
         });
         daemon.stop(&ending).await;
         Ok(ending.code())
-    });
-    system.run().map_err(|error| StartError::System("runtime".to_owned(), error)).ok();
-    code
+    })
 }
 
 #[cfg(not(feature = "testing"))]
