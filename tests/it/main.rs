@@ -9,6 +9,7 @@ mod in_process;
 mod kit;
 mod mailer;
 mod mails;
+mod races;
 mod redis_store;
 mod smtp;
 mod supervision;

@@ -3,6 +3,7 @@
 use std::{any::Any, path::Path, time::Duration};
 
 use ::redis::IntoConnectionInfo;
+use actix_rt::Arbiter;
 use fiador::{
     actors::{EmbeddedStore, RedisStore, StoreAsks},
     clock::{Clock, Hand},
@@ -72,6 +73,40 @@ impl TestStore {
         let hand = Hand::default();
         let asks = redis_store(url, directory, &hand).await;
         Self::of(asks, hand)
+    }
+
+    /// Two on this server, each on a thread of its own, as those of two daemons are.
+    pub async fn two_on(url: &str, directory: &Path) -> [Self; 2] {
+        let (settings, hand) = (settings(url), Hand::default());
+        let ring = redis_ring(&settings, directory).await;
+        let make = || {
+            let (settings, ring, hand) = (settings.clone(), ring.clone(), hand.clone());
+            Self::elsewhere(hand.clone(), move || unconnected_redis_store(settings, ring, &hand))
+        };
+        let both = [make().await, make().await];
+        for store in &both {
+            until_ready(&store.asks).await;
+        }
+        both
+    }
+
+    /// Two on one file, as those of two cells are.
+    pub async fn two_embedded(directory: &Path) -> [Self; 2] {
+        let (clock, hand) = Clock::manual();
+        let writer = embedded_writer(directory, clock).await;
+        let make = || {
+            let writer = writer.clone();
+            Self::elsewhere(hand.clone(), move || guarded_embedded_store(writer))
+        };
+        [make().await, make().await]
+    }
+
+    async fn elsewhere(hand: Hand, make: impl FnOnce() -> StoreAsks + Send + 'static) -> Self {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let thread = OwnThread(Arbiter::new());
+        thread.0.spawn_fn(move || drop(tell.send(make())));
+        let asks = told.await.unwrap_or_else(|_| panic!("the store did not start"));
+        Self { asks, hand, _keep: Some(Box::new(thread)) }
     }
 
     /// One that somebody else looks after.
@@ -169,15 +204,31 @@ impl TestStore {
     }
 }
 
+/// An actor's thread, ended with it.
+struct OwnThread(Arbiter);
+
+impl Drop for OwnThread {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 pub async fn embedded_store(directory: &Path, clock: Clock) -> StoreAsks {
+    guarded_embedded_store(embedded_writer(directory, clock).await)
+}
+
+/// Writes in this directory, with its key ring.
+pub async fn embedded_writer(directory: &Path, clock: Clock) -> Writer {
     let path = directory.join("fiador.redb");
     let ring = store::open_or_make(directory, |fingerprint, origin| {
         let claimed = embedded::claim_ring(&path, &fingerprint, &origin);
         async { claimed }
     });
-    let writer = Writer::start(&path, Vault::new(ring.await.unwrap()), clock).unwrap();
-    let guarded = supervision::start("store", Policy::default(), 4096, |_| (), |_| EmbeddedStore::new(writer));
-    StoreAsks::of(&guarded)
+    Writer::start(&path, Vault::new(ring.await.unwrap()), clock).unwrap()
+}
+
+fn guarded_embedded_store(writer: Writer) -> StoreAsks {
+    StoreAsks::of(&supervision::start("store", Policy::default(), 4096, |_| (), |_| EmbeddedStore::new(writer)))
 }
 
 /// A store on this server, connected, with the key ring of `directory`.

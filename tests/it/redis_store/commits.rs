@@ -158,11 +158,12 @@ async fn record_and_token_end_with_what_they_are_kept_for() {
     let (verification, mail) = store.start("ada@example.org").await;
     let hour = Duration::from_secs(3600);
     assert_eq!(end_of(&server, b'a'), verification.expires_at + hour);
-    assert_eq!(end_of(&server, b't'), verification.expires_at);
+    let lingering = Duration::from_secs(2); // for clocks that are behind: what it seals says when it ends
+    assert_eq!(end_of(&server, b't'), verification.expires_at + lingering);
 
     let approval = store.check(&verification.id, mail.number.as_str()).await.unwrap();
     assert_eq!(end_of(&server, b'a'), approval.approved_at + hour);
-    assert_eq!(end_of(&server, b't'), approval.approved_at + Duration::from_secs(60));
+    assert_eq!(end_of(&server, b't'), approval.approved_at + Duration::from_secs(60) + lingering);
 }
 
 /// When the one key of this kind ends.

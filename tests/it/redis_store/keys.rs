@@ -1,6 +1,8 @@
 //! Every key that is touched is declared, all of an operation are in one slot, and none tells anything.
 
-use fiador::domain::MessageOutcome;
+use std::time::Duration;
+
+use fiador::{domain::MessageOutcome, messages::OpenVerification};
 use redis::Connection;
 
 use crate::kit::{
@@ -9,16 +11,19 @@ use crate::kit::{
     stores::{TestStore, other_than},
 };
 
-const ADDRESSES: [&str; 3] = ["{ada}@example.org", "bob@example.org", "eve@example.org"];
+const ADDRESSES: [&str; 4] = ["{ada}@example.org", "bob@example.org", "eve@example.org", "sue@example.org"];
+const IP: &str = "203.0.113.9";
 
 /// Every operation, and every effect that one can have; the secrets that came along.
-async fn do_everything(store: &TestStore) -> Vec<String> {
-    let [ada, bob, eve] = ADDRESSES;
+pub(super) async fn do_everything(store: &TestStore) -> Vec<String> {
+    let [ada, bob, eve, sue] = ADDRESSES;
     let (approved, mail) = store.start(ada).await;
     store.look_up(&approved.id).await.unwrap();
     store.check(&approved.id, &other_than(mail.number.as_str())).await.unwrap_err();
-    store.check(&approved.id, mail.number.as_str()).await.unwrap();
     store.settle(&mail, MessageOutcome::Sent("250 ok".to_owned())).await;
+    store.hand.advance(Duration::from_secs(30));
+    store.resend(&approved.id).await.unwrap();
+    store.check(&approved.id, mail.number.as_str()).await.unwrap();
 
     let (exhausted, mail) = store.start(bob).await;
     store.settle(&mail, MessageOutcome::Refused("550 no".to_owned())).await;
@@ -32,9 +37,23 @@ async fn do_everything(store: &TestStore) -> Vec<String> {
     assert_eq!(again.len(), 1);
     store.settle(&again[0], MessageOutcome::Returned).await;
     store.end(&canceled.id).await.unwrap();
-    let (_, mail) = store.start(eve).await; // tried without the record, which is there
+
+    let newest = start_over(store, sue).await;
+    store.check_by_number(&newest).await.unwrap();
+    store.check_by_number(&other_than(&newest)).await.unwrap_err();
+    store.charge_ip(IP).await.unwrap();
+    store.charge_ip(IP).await.unwrap();
+    store.refund_ip(IP).await;
     let ids = [approved.id, exhausted.id, canceled.id].map(|id| id.as_str().to_owned());
-    ids.into_iter().chain([mail.number.as_str().to_owned()]).collect()
+    ids.into_iter().chain([newest, mail.number.as_str().to_owned()]).collect()
+}
+
+/// The number of a start that replaced another one.
+async fn start_over(store: &TestStore, address: &str) -> String {
+    let opening = || OpenVerification { is_found_by_number: true, digits: 12, ..TestStore::opening(address) };
+    store.open(opening()).await.unwrap();
+    store.hand.advance(Duration::from_secs(30));
+    store.open(opening()).await.unwrap().message.unwrap().number.as_str().to_owned()
 }
 
 /// A store on a cluster's node, which refuses what crosses slots, and what it was told.
@@ -80,7 +99,7 @@ async fn the_script_touches_declared_keys_alone_and_all_of_them_are_in_one_slot(
     }
     names.sort();
     names.dedup();
-    let all = ["GET", "GETRANGE", "PEXPIRE", "PEXPIREAT", "SET", "UNLINK", "ZADD", "ZREM", "ZREMRANGEBYSCORE"];
+    let all = ["EXISTS", "GET", "GETRANGE", "PEXPIRE", "PEXPIREAT", "SET", "UNLINK", "ZADD", "ZREM", "ZREMRANGEBYSCORE"];
     assert_eq!(names, all, "a command of the script was left out, or one is new");
 }
 
@@ -94,12 +113,12 @@ async fn no_key_holds_text_of_a_user_an_id_or_a_number() {
         let (tag, rest) = key.split_at(key.iter().position(|&byte| byte == b'}').unwrap() + 1);
         assert!(tag.len() <= 4 && tag[0] == b'{', "{tag:?}");
         let length = match rest[0] {
-            b'a' | b't' => 17,
+            b'a' | b't' | b'n' => 17,
             b'q' | b'f' => 1,
             other => panic!("a key of another kind: {other}"),
         };
         assert_eq!(rest.len(), length);
-        let told = ADDRESSES.iter().copied().chain(secrets.iter().map(String::as_str)).chain(["shop", "example"]);
+        let told = ADDRESSES.iter().copied().chain(secrets.iter().map(String::as_str)).chain([IP, "shop", "example"]);
         for text in told {
             assert!(!key.windows(text.len()).any(|window| window == text.as_bytes()), "a key holds {text}");
         }
