@@ -4,6 +4,7 @@
 mod configuration;
 mod conformance;
 mod drawing;
+mod embedded_store;
 mod http;
 mod in_process;
 mod kit;

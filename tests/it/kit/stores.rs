@@ -227,7 +227,7 @@ pub async fn embedded_writer(directory: &Path, clock: Clock) -> Writer {
     Writer::start(&path, Vault::new(ring.await.unwrap()), clock).unwrap()
 }
 
-fn guarded_embedded_store(writer: Writer) -> StoreAsks {
+pub fn guarded_embedded_store(writer: Writer) -> StoreAsks {
     StoreAsks::of(&supervision::start("store", Policy::default(), 4096, |_| (), |_| EmbeddedStore::new(writer)))
 }
 
