@@ -65,10 +65,11 @@ answer_from_records! { RedisStore:
 }
 
 impl Handler<AskStoreReadiness> for RedisStore {
-    type Result = Result<Option<NotReady>, Failure>;
+    type Result = ResponseFuture<Result<Option<NotReady>, Failure>>;
 
     fn handle(&mut self, _: AskStoreReadiness, _: &mut Self::Context) -> Self::Result {
-        Ok(self.link.why_down().map(|reason| NotReady { part: "store", reason }))
+        let link = self.link.clone();
+        Box::pin(async move { Ok(link.why_down().await.map(|reason| NotReady { part: "store", reason })) })
     }
 }
 

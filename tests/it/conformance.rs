@@ -7,7 +7,7 @@ use fiador::{
     messages::{Failure, OpenVerification},
 };
 
-use crate::kit::stores::{TestStore, new_operation};
+use crate::kit::stores::{TestStore, new_operation, other_than};
 
 /// Runs each of these against either store.
 macro_rules! on_both_stores {
@@ -50,11 +50,6 @@ on_both_stores! {
     a_check_by_number_is_repeated_for_a_minute_by_its_own_operation_alone,
     a_thousand_misses_spend_the_budget_and_then_hits_are_refused_too,
     an_ip_has_twenty_starts_and_one_back_each_half_minute,
-}
-
-fn other_than(number: &str) -> String {
-    let last = if number.ends_with('1') { '2' } else { '1' };
-    format!("{}{last}", &number[..number.len() - 1])
 }
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {

@@ -15,7 +15,7 @@ use fiador::{
 
 use crate::kit::{
     redis::TestRedis,
-    stores::{TestStore, settings},
+    stores::{TestStore, settings, until},
 };
 
 async fn start(records: &impl Records, address: &str) -> Result<Result<Mailing, Refusal>, StoreError> {
@@ -43,7 +43,7 @@ fn of_one_shard(vault: &Vault) -> [String; 2] {
     let shop = ApplicationName::parse("shop").unwrap();
     let shard = |text: &String| vault.handle(&shop, &fiador::domain::EmailAddress::parse(text).unwrap()).shard();
     let first = "ada@example.org".to_owned();
-    let other = (0..).map(|n| format!("bob{n}@example.org")).find(|text| shard(text) == shard(&first));
+    let other = (0..100_000).map(|n| format!("bob{n}@example.org")).find(|text| shard(text) == shard(&first));
     [first, other.unwrap()]
 }
 
@@ -84,7 +84,7 @@ async fn redis(vault: Vault) -> (Redis, TestRedis) {
     let link = Rc::new(Link::new(settings(&server.url()), vault.fingerprint(), Clock::system()));
     let kept = link.clone();
     actix_rt::spawn(async move { kept.keep_connected().await });
-    link.until_connected().await;
+    until(async || link.why_down().await.is_none()).await;
     (Redis::new(link, vault), server)
 }
 

@@ -4,13 +4,16 @@
 mod configuration;
 mod conformance;
 mod drawing;
+mod embedded_store;
 mod http;
 mod in_process;
 mod kit;
 mod mailer;
 mod mails;
 mod old_contract;
+mod races;
 mod readme;
+mod redis_store;
 mod smtp;
 mod supervision;
 mod templates;

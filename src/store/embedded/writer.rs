@@ -1,7 +1,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
     thread,
     time::Duration,
 };
@@ -30,6 +34,7 @@ const SWEEP_AFTER: Duration = Duration::from_secs(30);
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
     vault: Vault,
+    commits: Arc<AtomicU64>,
 }
 
 /// Runs within a transaction; what it returns is called once the transaction is durable, or with why it is not.
@@ -51,10 +56,16 @@ impl Writer {
     pub fn start(path: &Path, vault: Vault, clock: Clock) -> Result<Self, OpenError> {
         let database = open(path)?;
         let (jobs, waiting) = mpsc::channel();
-        let thread = WriterThread { path: path.to_owned(), database: Some(database), clock, waiting };
+        let commits = Arc::new(AtomicU64::new(0));
+        let thread = WriterThread { path: path.to_owned(), database: Some(database), clock, waiting, commits: commits.clone() };
         let spawned = thread::Builder::new().name("fiador-writer".to_owned()).spawn(move || thread.run());
         spawned.map_err(|error| OpenError::File(path.to_owned(), error.to_string()))?;
-        Ok(Self { jobs, vault })
+        Ok(Self { jobs, vault, commits })
+    }
+
+    /// How many transactions became durable since the start.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Whether the file can be read.
@@ -147,6 +158,7 @@ struct WriterThread {
     database: Option<Database>,
     clock: Clock,
     waiting: Receiver<Job>,
+    commits: Arc<AtomicU64>,
 }
 
 impl WriterThread {
@@ -185,6 +197,9 @@ impl WriterThread {
         drop(tables);
         let durable =
             if batch.has_written { transaction.commit().map_err(Error::from) } else { transaction.abort().map_err(Error::from) };
+        if batch.has_written && durable.is_ok() {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+        }
         let told = durable.as_ref().copied().map_err(|error| StoreError::Unavailable(error.to_string()));
         for answer in batch.answers {
             answer(told.as_ref().copied());

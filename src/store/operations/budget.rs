@@ -96,6 +96,10 @@ impl Operation for Counting {
         self.place.key()
     }
 
+    fn may_write(&self) -> bool {
+        false
+    }
+
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
         Ok(Decision { answer: self.place.left(read.open(vault, self.place.handle)?, now), write: None })
     }

@@ -45,6 +45,11 @@ pub trait Operation {
         Reads::Record
     }
 
+    /// Whether it ever decides to write.
+    fn may_write(&self) -> bool {
+        true
+    }
+
     /// Decides from what was read.
     ///
     /// # Errors

@@ -29,6 +29,10 @@ impl Operation for Reading {
         MessageKey { handle: self.handle.0, verification: self.read.key }
     }
 
+    fn may_write(&self) -> bool {
+        false
+    }
+
     fn decide(&self, vault: &Vault, found: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
         Ok(Decision { answer: read(found.open(vault, self.handle)?, &self.read, now), write: None })
     }

@@ -1,5 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -28,6 +29,9 @@ use crate::{
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RECONNECT_AFTER: [u64; 5] = [50, 100, 200, 400, 800];
+/// How often the server is asked for the time: a server that is gone is noticed before anybody asks it for something, and
+/// what is only read is read by a clock that is right.
+const HEARTBEAT_EACH: Duration = Duration::from_secs(1);
 
 /// Where Redis is.
 #[derive(Clone)]
@@ -70,12 +74,11 @@ pub struct Link {
     clock: Clock,
     state: RefCell<State>,
     broken: Notify,
-    connected: Notify,
     server_time: Cell<(Moment, Instant)>,
 }
 
 enum State {
-    Up(MultiplexedConnection),
+    Up(Rc<MultiplexedConnection>),
     Down(String),
 }
 
@@ -84,7 +87,7 @@ impl Link {
     pub fn new(settings: RedisSettings, fingerprint: String, clock: Clock) -> Self {
         let server_time = Cell::new((clock.now(), Instant::now()));
         let state = RefCell::new(State::Down("not connected yet".to_owned()));
-        Self { settings, fingerprint, clock, state, broken: Notify::new(), connected: Notify::new(), server_time }
+        Self { settings, fingerprint, clock, state, broken: Notify::new(), server_time }
     }
 
     /// Connects, and again whenever the connection breaks; never ends.
@@ -94,7 +97,7 @@ impl Link {
             match self.try_connect().await {
                 Ok(()) => {
                     failures = 0;
-                    self.broken.notified().await;
+                    self.watch_until_broken().await;
                 }
                 Err(fault) => {
                     tracing::warn!(redis.address = %self.settings.address(), cause = %fault, "redis connection failed");
@@ -107,18 +110,18 @@ impl Link {
         }
     }
 
-    /// Why there is no connection; none when there is one.
-    pub fn why_down(&self) -> Option<String> {
-        match &*self.state.borrow() {
-            State::Up(_) => None,
-            State::Down(why) => Some(why.clone()),
+    async fn watch_until_broken(&self) {
+        while timeout(HEARTBEAT_EACH, self.broken.notified()).await.is_err() {
+            let _ = self.learn_time_anew().await; // a failure breaks the connection
         }
     }
 
-    /// Returns once there is a connection.
-    pub async fn until_connected(&self) {
-        while self.why_down().is_some() {
-            self.connected.notified().await;
+    /// Why the server cannot be asked; none when it answers.
+    pub async fn why_down(&self) -> Option<String> {
+        match self.learn_time_anew().await {
+            Ok(()) => None,
+            Err(StoreError::Unavailable(why)) => Some(why),
+            Err(error) => Some(error.to_string()),
         }
     }
 
@@ -136,10 +139,8 @@ impl Link {
     async fn try_connect(&self) -> Result<(), Fault> {
         let mut connection = Self::connect(&self.settings).await?;
         gate::check(&mut connection, &self.fingerprint).await?;
-        let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut connection).await?;
-        self.server_time.set((Moment(seconds * 1000 + micros / 1000), Instant::now()));
-        *self.state.borrow_mut() = State::Up(connection);
-        self.connected.notify_waiters();
+        self.server_time.set((server_time(&mut connection).await?, Instant::now()));
+        *self.state.borrow_mut() = State::Up(Rc::new(connection));
         tracing::info!(redis.address = %self.settings.address(), "redis connected");
         Ok(())
     }
@@ -153,6 +154,12 @@ impl Link {
     /// The script said what time it is.
     pub(super) fn learn_time(&self, server_now: Moment) {
         self.server_time.set((server_now - self.clock.moved(), Instant::now()));
+    }
+
+    async fn learn_time_anew(&self) -> Result<(), StoreError> {
+        let server_now = self.ask(async |connection| server_time(connection).await).await?;
+        self.server_time.set((server_now, Instant::now()));
+        Ok(())
     }
 
     pub(super) async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -185,28 +192,34 @@ impl Link {
 
     /// Asks with a deadline. A connection that does not answer, or breaks, is given up.
     async fn ask<T>(&self, ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>) -> Result<T, StoreError> {
-        let mut connection = match &*self.state.borrow() {
+        let connection = match &*self.state.borrow() {
             State::Up(connection) => connection.clone(),
             State::Down(why) => return Err(StoreError::Unavailable(why.clone())),
         };
-        let fault = match timeout(RESPONSE_TIMEOUT, ask(&mut connection)).await {
+        let fault = match timeout(RESPONSE_TIMEOUT, ask(&mut MultiplexedConnection::clone(&connection))).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) if is_of_the_request(&error) => return Err(StoreError::Unavailable(error.to_string())),
             Ok(Err(error)) => Fault::Redis(error),
             Err(_) => Fault::Silent,
         };
-        self.give_up(&fault);
+        self.give_up(&connection, &fault);
         Err(StoreError::Unavailable(fault.to_string()))
     }
 
-    fn give_up(&self, fault: &Fault) {
-        let was_up = matches!(&*self.state.borrow(), State::Up(_));
-        if was_up {
+    /// Unless another has taken its place: many asks find out about one break.
+    fn give_up(&self, connection: &Rc<MultiplexedConnection>, fault: &Fault) {
+        let is_current = matches!(&*self.state.borrow(), State::Up(current) if Rc::ptr_eq(current, connection));
+        if is_current {
             tracing::warn!(redis.address = %self.settings.address(), cause = %fault, "redis connection given up");
             *self.state.borrow_mut() = State::Down(fault.to_string());
             self.broken.notify_one();
         }
     }
+}
+
+async fn server_time(connection: &mut MultiplexedConnection) -> Result<Moment, RedisError> {
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
+    Ok(Moment(seconds * 1000 + micros / 1000))
 }
 
 async fn call_script(

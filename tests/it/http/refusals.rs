@@ -297,7 +297,7 @@ async fn unknown_routes_are_404_before_anything_else_is_looked_at() {
 async fn a_wrong_method_is_405_and_says_which_are_right() {
     let front = TestFront::start().await;
     let one = format!("/v1/verifications/{ID}");
-    let check = format!("{one}/check");
+    let (check, resend) = (format!("{one}/check"), format!("{one}/resend"));
 
     for (method, path, allow) in [
         ("GET", "/v1/verifications", "POST"),
@@ -308,6 +308,8 @@ async fn a_wrong_method_is_405_and_says_which_are_right() {
         ("POST", one.as_str(), "DELETE, GET, HEAD"),
         ("PATCH", one.as_str(), "DELETE, GET, HEAD"),
         ("GET", check.as_str(), "POST"),
+        ("GET", resend.as_str(), "POST"),
+        ("GET", "/v1/verifications/check", "POST"),
         ("POST", "/health/live", "GET, HEAD"),
         ("DELETE", "/health/ready", "GET, HEAD"),
         ("POST", "/dev/inbox", "GET, HEAD"),

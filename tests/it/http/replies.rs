@@ -71,6 +71,33 @@ async fn addresses_and_numbers_reach_the_rules_as_the_person_typed_them() {
 }
 
 #[actix::test]
+async fn a_check_by_number_names_no_id() {
+    let front = TestFront::start().await;
+
+    let reply = Reply::to(front.post("/v1/verifications/check", json!({ "number": "1234 5678 9012" }).to_string())).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let seen = front.script.take_seen();
+    assert!(matches!(seen.as_slice(), [Seen::CheckByNumber(check)] if check.number == "1234 5678 9012"));
+}
+
+#[actix::test]
+async fn a_resend_takes_no_body_or_an_empty_object() {
+    let front = TestFront::start().await;
+    let path = format!("/v1/verifications/{ID}/resend");
+
+    for request in [front.request(Method::POST, &path), front.post(&path, "{}")] {
+        let reply = Reply::to(request).await;
+        assert_eq!(reply.status, 202, "{}", reply.text);
+        let seen = front.script.take_seen();
+        assert!(matches!(seen.as_slice(), [Seen::Resend(resend)] if resend.id == ID));
+    }
+    for body in ["[]", r#"{"number":"12345678"}"#, "x"] {
+        assert_eq!(Reply::to(front.post(&path, body)).await.status, 400, "{body}");
+    }
+    assert!(front.script.take_seen().is_empty());
+}
+
+#[actix::test]
 async fn a_token_comes_back_byte_for_byte_and_is_absent_when_there_was_none() {
     let front = TestFront::start().await;
 

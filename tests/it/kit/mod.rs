@@ -1,9 +1,12 @@
 //! What the tests share.
 
+pub mod daemon;
 pub mod fake_store;
 pub mod http;
+pub mod monitor;
 pub mod place;
 pub mod post;
+pub mod proxy;
 pub mod redis;
 pub mod scripted_gateway;
 pub mod smtp_server;

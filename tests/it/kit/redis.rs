@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::TcpListener,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -30,17 +31,23 @@ impl TestRedis {
         Self { port, server, directory, arguments }
     }
 
+    /// Over TLS alone, with this certificate and key.
+    pub fn start_tls(certificate: &Path, key: &Path) -> Self {
+        let port = free_port().to_string();
+        let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+        let files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
+        let mut server = Self::start_with(&[&["--port", "0", "--tls-port", &port], files.as_slice()].concat());
+        server.port = port.parse().unwrap();
+        server
+    }
+
     /// One node of a cluster that has all slots: it refuses what crosses slots, and scripts that touch undeclared keys.
     pub fn start_cluster_of_one() -> Self {
         let server = Self::start_with(&["--cluster-enabled", "yes"]);
         let mut connection = server.connection();
         redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383).exec(&mut connection).unwrap();
-        while !server.cluster_state(&mut connection).contains("cluster_state:ok") {}
+        while !cluster_info(&mut connection).contains("cluster_state:ok") {}
         server
-    }
-
-    fn cluster_state(&self, connection: &mut Connection) -> String {
-        redis::cmd("CLUSTER").arg("INFO").query(connection).unwrap()
     }
 
     pub fn url(&self) -> String {
@@ -70,6 +77,31 @@ impl TestRedis {
     pub fn start_again(&mut self) {
         self.server = spawn(self.port, &self.directory, &self.arguments);
     }
+
+    /// Stops it in its tracks: connections stay, and are still accepted, but nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.server.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Runs a command of these words.
+    pub fn tell(&self, words: &[&str]) {
+        command(words).exec(&mut self.connection()).unwrap();
+    }
+
+    /// Breaks all connections.
+    pub fn cut_connections(&self) {
+        self.tell(&["CLIENT", "KILL", "TYPE", "normal"]);
+    }
 }
 
 impl Drop for TestRedis {
@@ -77,6 +109,17 @@ impl Drop for TestRedis {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+fn cluster_info(connection: &mut Connection) -> String {
+    redis::cmd("CLUSTER").arg("INFO").query(connection).unwrap()
+}
+
+/// A command of these words.
+pub fn command(words: &[&str]) -> redis::Cmd {
+    let mut command = redis::Cmd::new();
+    command.arg(words);
+    command
 }
 
 fn free_port() -> u16 {

@@ -1,43 +1,48 @@
 //! Both stores behind the same asks, with a clock that is moved by hand.
 
-use std::{path::Path, time::Duration};
+use std::{any::Any, path::Path, time::Duration};
 
 use ::redis::IntoConnectionInfo;
+use actix_rt::Arbiter;
 use fiador::{
     actors::{EmbeddedStore, RedisStore, StoreAsks},
     clock::{Clock, Hand},
     domain::{
-        ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageOutcome, OperationId,
-        Purpose, Token, VerificationId, VerificationView,
+        ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome,
+        OperationId, Purpose, Token, VerificationId, VerificationView,
     },
     messages::{
-        ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
-        OpenVerification, Opened, RefundIpStart, ResendMail, SettleMessage,
+        AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
+        LookUpVerification, OpenVerification, Opened, RefundIpStart, ResendMail, SettleMessage,
     },
     store::{
-        self, KeyRing, Vault,
+        self, KeyRing, RingError, Vault,
         embedded::{self, Writer},
         redis::{self, RedisSettings},
     },
     supervision::{self, AskError, Policy},
 };
-use tempfile::TempDir;
 
 use super::redis::TestRedis;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct TestStore {
     pub asks: StoreAsks,
     pub hand: Hand,
-    pub keep: Keep,
+    /// What has to live as long as the store.
+    _keep: Option<Box<dyn Any>>,
 }
 
-/// What has to live as long as the store.
-pub enum Keep {
-    Directory(TempDir),
-    Redis(TestRedis, TempDir),
-    Nothing,
+/// The application of all stores' verifications.
+pub fn shop() -> ApplicationName {
+    ApplicationName::parse("shop").unwrap()
+}
+
+/// A number that differs from this one in its last digit.
+pub fn other_than(number: &str) -> String {
+    let last = if number.ends_with('1') { '2' } else { '1' };
+    format!("{}{last}", &number[..number.len() - 1])
 }
 
 /// Any 32 bytes that no other call returns.
@@ -52,7 +57,7 @@ impl TestStore {
         let directory = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::manual();
         let asks = embedded_store(directory.path(), clock).await;
-        Self { asks, hand, keep: Keep::Directory(directory) }
+        Self { asks, hand, _keep: Some(Box::new(directory)) }
     }
 
     pub async fn redis() -> Self {
@@ -60,12 +65,58 @@ impl TestStore {
         let directory = tempfile::tempdir().unwrap();
         let hand = Hand::default();
         let asks = redis_store(&server.url(), directory.path(), &hand).await;
-        Self { asks, hand, keep: Keep::Redis(server, directory) }
+        Self { asks, hand, _keep: Some(Box::new((server, directory))) }
+    }
+
+    /// On a server that others use too, with the key ring of `directory`.
+    pub async fn on(url: &str, directory: &Path) -> Self {
+        let hand = Hand::default();
+        let asks = redis_store(url, directory, &hand).await;
+        Self::of(asks, hand)
+    }
+
+    /// Two on this server, each on a thread of its own, as those of two daemons are.
+    pub async fn two_on(url: &str, directory: &Path) -> [Self; 2] {
+        let (settings, hand) = (settings(url), Hand::default());
+        let ring = redis_ring(&settings, directory).await;
+        let make = || {
+            let (settings, ring, hand) = (settings.clone(), ring.clone(), hand.clone());
+            Self::elsewhere(hand.clone(), move || unconnected_redis_store(settings, ring, &hand))
+        };
+        let both = [make().await, make().await];
+        for store in &both {
+            until_ready(&store.asks).await;
+        }
+        both
+    }
+
+    /// Two on one file, as those of two cells are.
+    pub async fn two_embedded(directory: &Path) -> [Self; 2] {
+        let (clock, hand) = Clock::manual();
+        let writer = embedded_writer(directory, clock).await;
+        let make = || {
+            let writer = writer.clone();
+            Self::elsewhere(hand.clone(), move || guarded_embedded_store(writer))
+        };
+        [make().await, make().await]
+    }
+
+    async fn elsewhere(hand: Hand, make: impl FnOnce() -> StoreAsks + Send + 'static) -> Self {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let thread = OwnThread(Arbiter::new());
+        thread.0.spawn_fn(move || drop(tell.send(make())));
+        let asks = told.await.unwrap_or_else(|_| panic!("the store did not start"));
+        Self { asks, hand, _keep: Some(Box::new(thread)) }
+    }
+
+    /// One that somebody else looks after.
+    pub fn of(asks: StoreAsks, hand: Hand) -> Self {
+        Self { asks, hand, _keep: None }
     }
 
     pub fn opening(address: &str) -> OpenVerification {
         OpenVerification {
-            application: ApplicationName::parse("shop").unwrap(),
+            application: shop(),
             address: EmailAddress::parse(address).unwrap(),
             token: Some(Token::Text("tok-1".to_owned())),
             purpose: Purpose::default(),
@@ -92,7 +143,7 @@ impl TestStore {
     }
 
     pub async fn look_up(&self, id: &VerificationId) -> Result<VerificationView, Failure> {
-        let looking = LookUpVerification { application: ApplicationName::parse("shop").unwrap(), id: id.clone() };
+        let looking = LookUpVerification { application: shop(), id: id.clone() };
         self.asks.look_up.ask(looking, DEADLINE).await.map_err(failure)
     }
 
@@ -101,7 +152,7 @@ impl TestStore {
     }
 
     pub async fn check_as(&self, operation: OperationId, id: &VerificationId, number: &str) -> Result<Approval, Failure> {
-        let application = ApplicationName::parse("shop").unwrap();
+        let application = shop();
         let number = IdentityNumber::parse(number).unwrap();
         let check = DecideCheck { application, id: id.clone(), number, operation };
         self.asks.check.ask(check, DEADLINE).await.map_err(failure)
@@ -112,13 +163,13 @@ impl TestStore {
     }
 
     pub async fn check_by_number_as(&self, operation: OperationId, number: &str) -> Result<Approval, Failure> {
-        let application = ApplicationName::parse("shop").unwrap();
+        let application = shop();
         let check = DecideByNumber { application, number: IdentityNumber::parse(number).unwrap(), operation };
         self.asks.check_by_number.ask(check, DEADLINE).await.map_err(failure)
     }
 
     pub async fn resend_as(&self, operation: OperationId, id: &VerificationId) -> Result<Opened, Failure> {
-        let (application, id) = (ApplicationName::parse("shop").unwrap(), id.clone());
+        let (application, id) = (shop(), id.clone());
         let resend = ResendMail { application, id, mail_domain: "example.org".to_owned(), with_lease: true, operation };
         self.asks.resend.ask(resend, DEADLINE).await.map_err(failure)
     }
@@ -129,17 +180,17 @@ impl TestStore {
     }
 
     pub async fn charge_ip(&self, ip: &str) -> Result<(), Failure> {
-        let charge = ChargeIpStart { application: ApplicationName::parse("shop").unwrap(), ip: EndUserIp::parse(ip).unwrap() };
+        let charge = ChargeIpStart { application: shop(), ip: EndUserIp::parse(ip).unwrap() };
         self.asks.charge_ip.ask(charge, DEADLINE).await.map_err(failure)
     }
 
     pub async fn refund_ip(&self, ip: &str) {
-        let refund = RefundIpStart { application: ApplicationName::parse("shop").unwrap(), ip: EndUserIp::parse(ip).unwrap() };
+        let refund = RefundIpStart { application: shop(), ip: EndUserIp::parse(ip).unwrap() };
         self.asks.refund_ip.ask(refund, DEADLINE).await.unwrap();
     }
 
     pub async fn end(&self, id: &VerificationId) -> Result<(), Failure> {
-        let end = EndVerification { application: ApplicationName::parse("shop").unwrap(), id: id.clone() };
+        let end = EndVerification { application: shop(), id: id.clone() };
         self.asks.end.ask(end, DEADLINE).await.map_err(failure)
     }
 
@@ -153,15 +204,31 @@ impl TestStore {
     }
 }
 
+/// An actor's thread, ended with it.
+struct OwnThread(Arbiter);
+
+impl Drop for OwnThread {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 pub async fn embedded_store(directory: &Path, clock: Clock) -> StoreAsks {
+    guarded_embedded_store(embedded_writer(directory, clock).await)
+}
+
+/// Writes in this directory, with its key ring.
+pub async fn embedded_writer(directory: &Path, clock: Clock) -> Writer {
     let path = directory.join("fiador.redb");
     let ring = store::open_or_make(directory, |fingerprint, origin| {
         let claimed = embedded::claim_ring(&path, &fingerprint, &origin);
         async { claimed }
     });
-    let writer = Writer::start(&path, Vault::new(ring.await.unwrap()), clock).unwrap();
-    let guarded = supervision::start("store", Policy::default(), 4096, |_| (), |_| EmbeddedStore::new(writer));
-    StoreAsks::of(&guarded)
+    Writer::start(&path, Vault::new(ring.await.unwrap()), clock).unwrap()
+}
+
+pub fn guarded_embedded_store(writer: Writer) -> StoreAsks {
+    StoreAsks::of(&supervision::start("store", Policy::default(), 4096, |_| (), |_| EmbeddedStore::new(writer)))
 }
 
 /// A store on this server, connected, with the key ring of `directory`.
@@ -173,7 +240,11 @@ pub async fn redis_store(url: &str, directory: &Path, hand: &Hand) -> StoreAsks 
 }
 
 pub async fn redis_ring(settings: &RedisSettings, directory: &Path) -> KeyRing {
-    store::open_or_make(directory, |fingerprint, origin| redis::claim_ring(settings, fingerprint, origin)).await.unwrap()
+    try_redis_ring(settings, directory).await.unwrap()
+}
+
+pub async fn try_redis_ring(settings: &RedisSettings, directory: &Path) -> Result<KeyRing, RingError> {
+    store::open_or_make(directory, |fingerprint, origin| redis::claim_ring(settings, fingerprint, origin)).await
 }
 
 pub fn unconnected_redis_store(settings: RedisSettings, ring: KeyRing, hand: &Hand) -> StoreAsks {
@@ -184,9 +255,22 @@ pub fn unconnected_redis_store(settings: RedisSettings, ring: KeyRing, hand: &Ha
 
 /// Waits for the store's own word that it is up.
 pub async fn until_ready(asks: &StoreAsks) {
-    while asks.readiness.ask(fiador::messages::AskStoreReadiness, DEADLINE).await != Ok(None) {
-        tokio::task::yield_now().await;
-    }
+    until(async || why_not_ready(asks).await.is_none()).await;
+}
+
+/// What the store says is in its way.
+pub async fn why_not_ready(asks: &StoreAsks) -> Option<String> {
+    asks.readiness.ask(AskStoreReadiness, DEADLINE).await.unwrap().map(|not_ready| not_ready.reason)
+}
+
+/// Looks again and again until it is so.
+pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, looking).await.expect("it never came to be so");
 }
 
 fn failure(error: AskError<Failure>) -> Failure {
@@ -198,4 +282,24 @@ fn failure(error: AskError<Failure>) -> Failure {
 
 pub fn settings(url: &str) -> RedisSettings {
     RedisSettings::new(url.into_connection_info().unwrap())
+}
+
+/// Whether every ask of the store is answered that it is unavailable, each within two seconds.
+pub async fn unavailable(store: &TestStore) -> bool {
+    let id = VerificationId::parse(&format!("vrf_{}A", "a".repeat(42))).unwrap();
+    let key = MessageKey { handle: [1; 16], verification: [1; 16] };
+    let settle = SettleMessage { key, fence: 1, outcome: MessageOutcome::Captured };
+    let answers = [
+        in_time(store.open(TestStore::opening("nobody@example.org"))).await.err(),
+        in_time(store.look_up(&id)).await.err(),
+        in_time(store.check(&id, "12345678")).await.err(),
+        in_time(store.end(&id)).await.err(),
+        in_time(store.asks.claim.ask(ClaimMessages { limit: 8 }, DEADLINE)).await.map_err(failure).err(),
+        in_time(store.asks.settle.ask(settle, DEADLINE)).await.map_err(failure).err(),
+    ];
+    answers.iter().all(|answer| *answer == Some(Failure::Unavailable))
+}
+
+async fn in_time<T>(answer: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(2), answer).await.expect("an answer within two seconds")
 }

@@ -1,0 +1,83 @@
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+use tokio::sync::Mutex;
+
+/// Lets the operations of one cell on one record go one after another. All at once they would undo one another's tries: of a
+/// thousand only one commits in each round. Those of other cells are not held back, and may still come in between.
+#[derive(Default)]
+pub(super) struct Lanes {
+    /// By the record's handle; only those in which somebody is.
+    lanes: RefCell<HashMap<[u8; 16], Rc<Mutex<()>>>>,
+}
+
+impl Lanes {
+    /// Does `work` when it is its turn: whoever came first goes first.
+    pub(super) async fn in_turn<T>(&self, handle: [u8; 16], work: impl Future<Output = T>) -> T {
+        let place = self.queue_up(handle);
+        let _turn = place.lane.lock().await;
+        work.await
+    }
+
+    fn queue_up(&self, handle: [u8; 16]) -> Place<'_> {
+        let lane = self.lanes.borrow_mut().entry(handle).or_default().clone();
+        Place { lanes: self, handle, lane }
+    }
+}
+
+/// A place in a lane. The last to leave takes the lane away.
+struct Place<'a> {
+    lanes: &'a Lanes,
+    handle: [u8; 16],
+    lane: Rc<Mutex<()>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let is_last = Rc::strong_count(&self.lane) == 2; // this one, and that in the map
+        if is_last {
+            self.lanes.lanes.borrow_mut().remove(&self.handle);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+    use tokio::{task::yield_now, time::timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_in_one_lane_go_one_after_another_and_those_in_another_do_not_wait() {
+        let (lanes, done) = (Lanes::default(), RefCell::new(Vec::new()));
+        let work = |handle: u8, name: &'static str| {
+            let done = &done;
+            lanes.in_turn([handle; 16], async move {
+                yield_now().await;
+                done.borrow_mut().push(name);
+                yield_now().await;
+            })
+        };
+
+        join_all([work(1, "a"), work(1, "b"), work(2, "other"), work(1, "c")]).await;
+        assert_eq!(*done.borrow(), ["a", "other", "b", "c"]);
+        assert!(lanes.lanes.borrow().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_waiting_or_working_holds_nobody_up() {
+        let lanes = Lanes::default();
+        let stuck = lanes.in_turn([1; 16], std::future::pending::<()>());
+        let waiting = lanes.in_turn([1; 16], async {});
+
+        let (stuck, waiting) = tokio::join!(
+            timeout(Duration::from_secs(2), stuck), //
+            timeout(Duration::from_secs(1), waiting),
+        );
+        assert!(stuck.is_err() && waiting.is_err());
+        lanes.in_turn([1; 16], async {}).await;
+        assert!(lanes.lanes.borrow().is_empty());
+    }
+}

@@ -1,0 +1,100 @@
+//! Redis gone, cut off, stuck, closed or full: a clear answer within two seconds, and back by itself.
+
+use std::time::Instant;
+
+use fiador::messages::Failure;
+use redis::Connection;
+use tempfile::TempDir;
+
+use crate::kit::{
+    redis::TestRedis,
+    stores::{TestStore, unavailable, until, until_ready},
+};
+
+async fn store() -> (TestRedis, TempDir, TestStore) {
+    let (server, directory) = (TestRedis::start(), tempfile::tempdir().unwrap());
+    let store = TestStore::on(&server.url(), directory.path()).await;
+    (server, directory, store)
+}
+
+/// Whether starts are answered.
+async fn answers(store: &TestStore) -> bool {
+    let address = format!("{}@example.org", uuid::Uuid::new_v4().simple());
+    store.open(TestStore::opening(&address)).await.is_ok()
+}
+
+#[actix::test]
+async fn a_killed_server_is_unavailable_at_once_and_served_again_when_it_is_back() {
+    let (mut server, _directory, store) = store().await;
+    server.kill();
+
+    assert!(unavailable(&store).await);
+    let asked_at = Instant::now();
+    assert!(unavailable(&store).await);
+    assert!(asked_at.elapsed().as_millis() < 100, "while there is no connection nothing is waited for");
+    server.start_again();
+    until_ready(&store.asks).await;
+    assert!(answers(&store).await);
+}
+
+#[actix::test]
+async fn a_stuck_server_is_unavailable_within_two_seconds_and_served_again_when_it_goes_on() {
+    let (server, _directory, store) = store().await;
+    server.freeze();
+
+    assert!(unavailable(&store).await);
+    assert!(unavailable(&store).await);
+    server.thaw();
+    until(async || answers(&store).await).await;
+}
+
+#[actix::test]
+async fn a_cut_connection_is_made_anew() {
+    let (server, _directory, store) = store().await;
+    for _ in 0..3 {
+        server.cut_connections();
+        until(async || answers(&store).await).await;
+    }
+}
+
+#[actix::test]
+async fn a_server_that_came_back_while_nobody_asked_is_connected_by_then() {
+    let (mut server, _directory, store) = store().await;
+    server.kill();
+    server.start_again();
+    let mut admin = server.connection();
+
+    until(async || client_list(&mut admin).lines().count() > 1).await;
+    until(async || answers(&store).await).await;
+}
+
+fn client_list(admin: &mut Connection) -> String {
+    redis::cmd("CLIENT").arg("LIST").query(admin).unwrap()
+}
+
+#[actix::test]
+async fn a_server_that_asks_for_another_password_is_unavailable_until_it_does_not() {
+    let (server, _directory, store) = store().await;
+    let mut admin = server.connection();
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "changed"]).exec(&mut admin).unwrap();
+    redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]).exec(&mut admin).unwrap();
+
+    until(async || !answers(&store).await).await;
+    assert!(unavailable(&store).await);
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", ""]).exec(&mut admin).unwrap();
+    until_ready(&store.asks).await;
+    assert!(answers(&store).await);
+}
+
+#[actix::test]
+async fn a_full_server_takes_nothing_new_but_is_read_and_written_again_once_there_is_room() {
+    let (server, _directory, store) = store().await;
+    let (verification, mail) = store.start("ada@example.org").await;
+    server.tell(&["CONFIG", "SET", "maxmemory", "1"]);
+
+    assert_eq!(store.open(TestStore::opening("bob@example.org")).await, Err(Failure::Unavailable));
+    assert_eq!(store.check(&verification.id, mail.number.as_str()).await, Err(Failure::Unavailable));
+    assert!(store.look_up(&verification.id).await.is_ok());
+    server.tell(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+}
