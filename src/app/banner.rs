@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, path::absolute};
+use std::{
+    io::{Write, stdout},
+    net::SocketAddr,
+    path::absolute,
+};
 
 use crate::config::{Config, Mail, Store};
 
@@ -25,19 +29,27 @@ impl Banner {
         Self { store, mail, demo_key: config.demo_sender.is_some().then_some(demo_key) }
     }
 
+    /// Prints it to standard output; that nobody reads it there is no reason to end.
     pub(super) fn print(&self, address: SocketAddr) {
-        println!("fiador {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
-        println!("  store: {}\n  mail:  {}", self.store, self.mail);
-        if let Some(demo_key) = &self.demo_key {
-            println!("\nTry it in another shell: start a verification, read its mail, check the number.\n");
-            println!("{}", try_lines(address, demo_key));
-            println!("\nAll mails: http://{address}/dev/inbox");
-        }
+        let _ = stdout().lock().write_all(self.text(address).as_bytes());
+    }
+
+    fn text(&self, address: SocketAddr) -> String {
+        let Self { store, mail, demo_key } = self;
+        let version = env!("CARGO_PKG_VERSION");
+        let facts = format!("fiador {version} listens on http://{address}\n  store: {store}\n  mail:  {mail}\n");
+        let Some(demo_key) = demo_key else { return facts };
+        let lines = try_lines(address, demo_key);
+        format!(
+            "{facts}\nTry it in another shell: start a verification, read its mail, check the number.\n\n{lines}\n\n\
+             All mails: http://{address}/dev/inbox\n"
+        )
     }
 }
 
 /// Three lines for a shell with curl and grep: the first sets ID, the second NUMBER.
 fn try_lines(address: SocketAddr, demo_key: &str) -> String {
+    let demo_key = demo_key.replace('\'', r"'\''");
     let call = format!("-H \"Authorization: Bearer $(cat '{demo_key}')\" -H 'Content-Type: application/json'");
     let base = format!("http://{address}");
     [

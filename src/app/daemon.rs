@@ -5,7 +5,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -13,16 +13,19 @@ use super::{
     parts::{RunningMailer, RunningStore, SIDE_PERMITS},
 };
 use crate::{
-    actors::Gateway,
+    actors::{Gateway, StoreAsks},
     clock::Clock,
     config::Config,
     domain::ApplicationName,
     http::{self, Acceptor, Asks, CellConnections, CellPort, CompatAsks, Front, Limits},
-    messages::{Drain, Probe},
+    messages::{AskStoreReadiness, Drain, Probe},
     supervision::{Escalation, Guarded, Health, Prober},
 };
 
 const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a start waits for a store that is being connected; without it the first requests would be 503.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+const STORE_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
 
 /// The running daemon: a listener, a cell per core, and the Mailer, each on a thread of its own.
 pub struct Daemon {
@@ -167,7 +170,7 @@ impl Cell {
         let (finish, finished) = oneshot::channel();
         let limits = plan.limits;
         thread.spawn(async move {
-            let (entrances, services) = furnish(plan);
+            let (entrances, services) = furnish(plan).await;
             let _ = started.send(entrances);
             let served = services.into_iter().map(|service| service.connections.serve(service.front, limits));
             let _ = finish.send(join_all(served).await.into_iter().all(|all_answered| all_answered));
@@ -184,9 +187,10 @@ impl Cell {
     }
 }
 
-fn furnish(plan: CellPlan) -> (Doors, Vec<Service>) {
+async fn furnish(plan: CellPlan) -> (Doors, Vec<Service>) {
     let CellPlan { parts, mailer, compat, limits } = plan;
     let store = parts.start_store();
+    let _ = timeout(STORE_PATIENCE, until_up(&store.asks)).await; // it may be gone for long: then all is 503 until it is back
     let gateway = parts.start_gateway(store.asks.clone(), mailer.asks.clone());
     let (compat_port, compat_service) = compat.map(|application| compat_door(&gateway, application, limits)).unzip();
     let (api_port, connections) = door(&gateway);
@@ -204,6 +208,12 @@ fn compat_door(gateway: &Guarded<Gateway>, application: ApplicationName, limits:
 fn door(gateway: &Guarded<Gateway>) -> (CellPort, CellConnections) {
     let report = gateway.report();
     http::cell(move || report.borrow().health == Health::Up)
+}
+
+async fn until_up(store: &StoreAsks) {
+    while !matches!(store.readiness.ask(AskStoreReadiness, PROBE_DEADLINE).await, Ok(None)) {
+        sleep(STORE_LOOKED_AT_EVERY).await;
+    }
 }
 
 fn asks(gateway: &Guarded<Gateway>, store: RunningStore, mailer: RunningMailer) -> Asks {

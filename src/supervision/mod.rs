@@ -20,6 +20,9 @@
 //! `SpawnHandle`s begin anew with each life while actix keeps cancellations that it had not yet carried out: an
 //! actor that cancels futures should not fall in the same breath.
 
+#[cfg(panic = "abort")]
+compile_error!("the guard has to catch panics: build with panic = \"unwind\"");
+
 mod ask;
 mod guard;
 
