@@ -18,12 +18,8 @@ use fiador::{
 };
 use futures_util::future::join_all;
 use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};
-use serde_json::{Value, json};
 
-use crate::kit::{
-    daemon::TestDaemon,
-    stores::{TestStore, embedded_store, embedded_writer, guarded_embedded_store},
-};
+use crate::kit::stores::{TestStore, embedded_store, embedded_writer, guarded_embedded_store};
 
 #[actix::test]
 async fn what_waits_is_committed_together() {
@@ -120,29 +116,4 @@ fn a_second_daemon_on_the_file_is_refused_by_name() {
 
     let refused = open().err().unwrap();
     assert!(matches!(&refused, OpenError::InUse(refused) if *refused == path));
-    let _daemon = TestDaemon::start(directory.path(), &[("FIADOR__DATA_DIR", "data")]);
-    let refused = TestDaemon::refusal(directory.path(), &[("FIADOR__DATA_DIR", "data")]);
-    assert!(refused.contains("data/fiador.redb is in use by another daemon"), "{refused}");
-}
-
-#[actix::test]
-async fn a_file_that_a_killed_daemon_left_has_all_that_was_acknowledged() {
-    let directory = tempfile::tempdir().unwrap();
-    let daemon = TestDaemon::start(directory.path(), &[]);
-    let key = fs::read_to_string(directory.path().join("data/demo.key")).unwrap();
-    let client = reqwest::Client::new();
-    let start = async |n: usize| -> Value {
-        let body = json!({ "email": format!("ada{n}@example.org") });
-        let request = client.post(daemon.url("/v1/verifications")).bearer_auth(key.trim()).json(&body);
-        request.send().await.unwrap().json().await.unwrap()
-    };
-    let acknowledged = join_all((0..20).map(start)).await;
-    daemon.kill();
-
-    let daemon = TestDaemon::start(directory.path(), &[]);
-    for verification in acknowledged {
-        let url = daemon.url(&format!("/v1/verifications/{}", verification["id"].as_str().unwrap()));
-        let found: Value = client.get(url).bearer_auth(key.trim()).send().await.unwrap().json().await.unwrap();
-        assert_eq!((&found["status"], &found["expires_at"]), (&json!("pending"), &verification["expires_at"]));
-    }
 }

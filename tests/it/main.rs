@@ -3,6 +3,7 @@
 
 mod configuration;
 mod conformance;
+mod daemon;
 mod drawing;
 mod embedded_store;
 mod http;

@@ -1,52 +1,228 @@
-//! The daemon itself, as a process of the test's own, ended by id when the test is over.
+//! The real daemon: a process of its own in a directory of its own, killed when the test is over.
 
 use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::Duration,
 };
 
-pub struct TestDaemon {
-    process: Child,
-    address: String,
+use fiador::api_key::{ApiKey, key_hash_to_text};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+    task::JoinHandle,
+    time::timeout,
+};
+
+const FIADOR: &str = env!("CARGO_BIN_EXE_fiador");
+/// Longer than any of this takes on a busy machine: who waits so long waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The directory that daemons are started in. It outlives them, as its data do.
+pub struct Home {
+    directory: TempDir,
 }
 
-impl TestDaemon {
-    /// Runs in this directory with these variables, on a free port; returns once it listens.
-    pub fn start(directory: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut process = command(directory, environment).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.split_once("listens on ").map(|(_, address)| address.to_owned()));
-        std::thread::spawn(move || lines.for_each(drop)); // its pipe must not fill up
-        Self { process, address: address.expect("the daemon says where it listens") }
+impl Home {
+    /// An empty one: what a fresh clone is.
+    pub fn new() -> Self {
+        Self { directory: TempDir::new().unwrap() }
     }
 
-    /// What it says when it does not start.
-    pub fn refusal(directory: &Path, environment: &[(&str, &str)]) -> String {
-        let output = command(directory, environment).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        String::from_utf8(output.stderr).unwrap()
+    /// One whose configuration declares an application; its key.
+    pub fn with_application(config: &str) -> (Self, String) {
+        let (home, key) = (Self::new(), ApiKey::draw());
+        home.declare_application(config, key.as_str());
+        (home, key.as_str().to_owned())
     }
 
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.address)
+    /// Writes a configuration with an application that has this key.
+    pub fn declare_application(&self, config: &str, key: &str) {
+        self.write("config.toml", &format!("{config}\n{}", application("shop", key)));
     }
 
-    /// Ends it as a crash would.
-    pub fn kill(mut self) {
-        self.process.kill().unwrap();
+    /// Adds one to the configuration; its key.
+    pub fn declare_another_application(&self) -> String {
+        let key = ApiKey::draw();
+        self.write("config.toml", &format!("{}\n{}", self.read("config.toml"), application("forum", key.as_str())));
+        key.as_str().to_owned()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file for its owner alone.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn demo_key(&self) -> String {
+        self.read("data/demo.key").trim_end().to_owned()
+    }
+
+    /// A daemon that listens already.
+    pub async fn start(&self) -> Daemon {
+        self.start_with(&[]).await
+    }
+
+    /// One with more in its environment.
+    pub async fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        let mut child = self.command(environment).spawn().unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        let first_line = tokio::select! {
+            line = stdout.line_with("") => line,
+            code = child.wait() => panic!("ended at once with {code:?}: {:#?}", stderr.so_far()),
+        };
+        let address = first_line.split_once(" listens on http://").expect("what the first line says").1.to_owned();
+        Daemon { child, address, stdout, stderr }
+    }
+
+    /// One whose standard output nobody reads, so that it is broken.
+    pub async fn start_unheard(&self) -> Daemon {
+        let mut child = self.command(&[]).spawn().unwrap();
+        drop(child.stdout.take());
+        let (stdout, stderr) = (Lines::of(tokio::io::empty()), Lines::of(child.stderr.take().unwrap()));
+        let listens = stderr.line_with("http.listen=").await;
+        let address = listens.split("http.listen=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+        Daemon { child, address, stdout, stderr }
+    }
+
+    /// The one line with which the daemon refuses to start.
+    pub async fn refusal(&self, environment: &[(&str, &str)]) -> String {
+        let Output { status, stdout, stderr } = timeout(PATIENCE, self.command(environment).output()).await.unwrap().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), stdout.as_slice()), (Some(1), b"".as_slice()), "{said}");
+        let refusals: Vec<&str> = said.lines().filter(|line| line.starts_with("fiador: ")).collect();
+        assert_eq!(refusals, said.lines().collect::<Vec<_>>(), "more than the refusal is said");
+        assert_eq!(refusals.len(), 1, "{said}");
+        said
+    }
+
+    fn command(&self, environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(FIADOR);
+        command
+            .env_clear()
+            .env("FIADOR__HTTP__LISTEN", "127.0.0.1:0")
+            .envs(environment.iter().copied())
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
     }
 }
 
-fn command(directory: &Path, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fiador"));
-    command.current_dir(directory).env_clear().env("FIADOR__HTTP__LISTEN", "127.0.0.1:0").envs(environment.iter().copied());
-    command
+fn application(name: &str, key: &str) -> String {
+    let hash = key_hash_to_text(&ApiKey::parse(key).unwrap().hash());
+    format!("[[applications]]\nname = \"{name}\"\nkeys = [{{ hash = \"{hash}\" }}]\n")
 }
 
-impl Drop for TestDaemon {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// A daemon that runs. Dropped, it is killed.
+pub struct Daemon {
+    child: Child,
+    /// `127.0.0.1` and its port.
+    pub address: String,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Daemon {
+    /// What it has printed: where it listens and what to try.
+    pub fn printed(&self) -> Vec<String> {
+        self.stdout.so_far()
+    }
+
+    /// What it has logged.
+    pub fn logged(&self) -> Vec<String> {
+        self.stderr.so_far()
+    }
+
+    /// Returns once it has printed the lines to paste: the first sets `ID`, the second `NUMBER`.
+    pub async fn lines_to_paste(&self) -> String {
+        self.stdout.line_with("All mails: ").await;
+        let printed = self.printed();
+        let first = printed.iter().position(|line| line.starts_with("ID=")).unwrap();
+        printed[first..first + 3].join("\n")
+    }
+
+    /// Returns once it has logged a line with this text.
+    pub async fn until_logged(&self, text: &str) {
+        self.stderr.line_with(text).await;
+    }
+
+    /// Ends it as a crash would, and returns once it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// What Ctrl-C does.
+    pub async fn interrupt(&self) {
+        self.signal("INT").await;
+    }
+
+    /// What a process supervisor does.
+    pub async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Its exit code, once it has ended by itself and all it said has been read.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let status = timeout(PATIENCE, self.child.wait()).await.unwrap_or_else(|_| panic!("still there: {:#?}", self.logged()));
+        for lines in [&mut self.stdout, &mut self.stderr] {
+            timeout(PATIENCE, &mut lines.reading).await.unwrap().unwrap();
+        }
+        status.unwrap().code()
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it has not ended").to_string();
+        let sent = Command::new("sh").args(["-c", "kill -\"$0\" \"$1\"", name, &id]).status().await.unwrap();
+        assert!(sent.success());
+    }
+}
+
+/// The lines of a pipe, read by a task of their own so that it never fills up.
+struct Lines {
+    read: watch::Receiver<Vec<String>>,
+    reading: JoinHandle<()>,
+}
+
+impl Lines {
+    fn of(pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let (sender, read) = watch::channel(Vec::new());
+        let reading = tokio::spawn(async move {
+            let mut lines = BufReader::new(pipe).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                sender.send_modify(|read| read.push(line));
+            }
+        });
+        Self { read, reading }
+    }
+
+    fn so_far(&self) -> Vec<String> {
+        self.read.borrow().clone()
+    }
+
+    /// The first line with this text, once it is there.
+    async fn line_with(&self, text: &str) -> String {
+        let mut read = self.read.clone();
+        let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
+        let said = timeout(PATIENCE, read.wait_for(|lines| find(lines).is_some())).await;
+        let found = said.ok().and_then(Result::ok).and_then(|lines| find(&lines));
+        found.unwrap_or_else(|| panic!("{text:?} is not said: {:#?}", self.so_far()))
     }
 }

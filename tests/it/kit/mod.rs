@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod caller;
 pub mod daemon;
 pub mod fake_store;
 pub mod http;

@@ -1,6 +1,9 @@
 //! A real SMTP server, Debian's aiosmtpd, that requires STARTTLS and AUTH.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use fiador::mail::smtp::{SmtpLimits, SmtpSettings, SmtpTls};
 use rustls::pki_types::CertificateDer;
@@ -12,8 +15,8 @@ use zeroize::Zeroizing;
 
 /// Debian's own Python, which has the package `python3-aiosmtpd`.
 const PYTHON: &str = "/usr/bin/python3";
-const USER: &str = "fiador";
-const PASSWORD: &str = "open sesame";
+pub const USER: &str = "fiador";
+pub const PASSWORD: &str = "open sesame";
 
 pub struct SmtpServer {
     child: Child,
@@ -22,7 +25,7 @@ pub struct SmtpServer {
     reports: Lines<BufReader<ChildStdout>>,
     port: u16,
     root: CertificateDer<'static>,
-    _certificates: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl SmtpServer {
@@ -45,7 +48,7 @@ impl SmtpServer {
         let stdin = child.stdin.take().unwrap();
         let reports = BufReader::new(child.stdout.take().unwrap()).lines();
         let root = made.cert.der().clone();
-        let mut server = Self { child, stdin, reports, port: 0, root, _certificates: directory };
+        let mut server = Self { child, stdin, reports, port: 0, root, directory };
         let port = server.next_report().await["port"].as_u64().unwrap();
         server.port = port.try_into().unwrap();
         server
@@ -63,6 +66,11 @@ impl SmtpServer {
             extra_roots: vec![self.root.clone()],
             limits: SmtpLimits::default(),
         }
+    }
+
+    /// The file of its certificate, which is its own root.
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join("certificate.pem")
     }
 
     /// The next mail: `sender`, `recipients`, `content`, `tls`, `user`.

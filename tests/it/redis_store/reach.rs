@@ -6,10 +6,11 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 
 use super::keys::do_everything;
 use crate::kit::{
-    daemon::TestDaemon,
+    caller::Caller,
+    daemon::Home,
     monitor::Monitor,
     redis::TestRedis,
-    stores::{TestStore, settings, try_redis_ring, until},
+    stores::{TestStore, settings, try_redis_ring},
 };
 
 /// All that a daemon needs of its server. The commands in the second half are those of the script.
@@ -94,20 +95,18 @@ fn make_certificates(directory: &Path) {
 
 #[actix::test]
 async fn tls_leads_to_a_server_whose_authority_is_trusted_and_to_no_other() {
-    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for directory in [&ours, &theirs] {
-        make_certificates(directory.path());
+    let (ours, theirs) = (Home::new(), Home::new());
+    for home in [&ours, &theirs] {
+        make_certificates(&home.path(""));
     }
-    let server = TestRedis::start_tls(&ours.path().join("server.pem"), &ours.path().join("server.key"));
+    let server = TestRedis::start_tls(&ours.path("server.pem"), &ours.path("server.key"));
     let url = format!("rediss://127.0.0.1:{}/", server.port());
-    let trusting = |directory: &Path| directory.join("authority.pem").display().to_string();
-    let environment = |trusted| [("FIADOR__STORE__REDIS_URL", url.as_str()), ("SSL_CERT_FILE", trusted)];
+    let authority_of = |home: &Home| home.path("authority.pem").display().to_string();
+    let (our_authority, their_authority) = (authority_of(&ours), authority_of(&theirs));
+    let trusting = |authority| [("FIADOR__STORE__REDIS_URL", url.as_str()), ("SSL_CERT_FILE", authority)];
 
-    let trusts_others = trusting(theirs.path());
-    let refused = TestDaemon::refusal(theirs.path(), &environment(trusts_others.as_str()));
+    let refused = theirs.refusal(&trusting(their_authority.as_str())).await;
     assert!(refused.contains("certificate"), "{refused}");
-    let trusts_ours = trusting(ours.path());
-    let daemon = TestDaemon::start(ours.path(), &environment(trusts_ours.as_str()));
-    let is_ready = async || reqwest::get(daemon.url("/health/ready")).await.is_ok_and(|reply| reply.status() == 200);
-    until(is_ready).await;
+    let daemon = ours.start_with(&trusting(our_authority.as_str())).await;
+    assert_eq!(Caller::of(&daemon, &ours.demo_key()).get("/health/ready").await.status, 200);
 }

@@ -1,0 +1,9 @@
+//! The daemon as its users have it: the real program, a process of its own, spoken to over HTTP and by signals.
+
+mod crash;
+mod falls;
+mod first_use;
+mod mail;
+mod redis;
+mod requests;
+mod stop;
