@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn all_digits_come_up_about_equally_often() {
-        let mut random = rand::rng();
+        let mut random = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
         let mut counts = [0_u32; 10];
         for _ in 0..2_000 {
             for digit in IdentityNumber::draw(&mut random, 8).as_str().bytes() {

@@ -1,6 +1,7 @@
 //! All integration tests in one binary: one module a promise; `kit` is what they share.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod architecture;
 mod configuration;
 mod conformance;
 mod daemon;
