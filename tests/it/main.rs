@@ -5,6 +5,7 @@ mod configuration;
 mod conformance;
 mod drawing;
 mod embedded_store;
+mod histories;
 mod http;
 mod in_process;
 mod kit;
