@@ -7,6 +7,7 @@ mod conformance;
 mod daemon;
 mod drawing;
 mod embedded_store;
+mod histories;
 mod http;
 mod in_process;
 mod kit;

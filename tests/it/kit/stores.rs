@@ -169,8 +169,12 @@ impl TestStore {
     }
 
     pub async fn resend_as(&self, operation: OperationId, id: &VerificationId) -> Result<Opened, Failure> {
+        self.resend_with(operation, id, true).await
+    }
+
+    pub async fn resend_with(&self, operation: OperationId, id: &VerificationId, with_lease: bool) -> Result<Opened, Failure> {
         let (application, id) = (shop(), id.clone());
-        let resend = ResendMail { application, id, mail_domain: "example.org".to_owned(), with_lease: true, operation };
+        let resend = ResendMail { application, id, mail_domain: "example.org".to_owned(), with_lease, operation };
         self.asks.resend.ask(resend, DEADLINE).await.map_err(failure)
     }
 
