@@ -44,6 +44,10 @@ with_two_stores! {
     of_a_thousand_wrong_checks_five_are_answered_and_charged,
     a_wrong_check_that_is_asked_for_many_times_at_once_is_charged_once,
     of_two_hundred_misses_at_once_each_is_charged,
+    a_start_that_is_asked_for_many_times_at_once_is_one_verification_with_one_mail,
+    a_resend_that_is_asked_for_many_times_at_once_is_one_mail,
+    a_check_that_is_asked_for_many_times_at_once_gets_the_token_each_time,
+    after_its_window_an_operation_starts_anew_with_the_same_id,
 }
 
 async fn two_on_redis() -> (TestRedis, TempDir, [TestStore; 2]) {
@@ -135,4 +139,53 @@ async fn of_two_hundred_misses_at_once_each_is_charged(both: [TestStore; 2]) {
 
     let charged = Err(Failure::Refused(Refusal::NumberUnknown));
     assert_eq!(answers.iter().filter(|answer| **answer == charged).count(), 200, "{:?}", answers.last());
+}
+
+fn twenty_each<'a>(both: &'a [TestStore; 2]) -> impl Iterator<Item = &'a TestStore> {
+    both.iter().cycle().take(40)
+}
+
+async fn a_start_that_is_asked_for_many_times_at_once_is_one_verification_with_one_mail(both: [TestStore; 2]) {
+    let opening = TestStore::opening("ada@example.org");
+    let answers = join_all(twenty_each(&both).map(|store| store.open(opening.clone()))).await;
+
+    let opened: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    let ids: BTreeSet<&str> = opened.iter().map(|opened| opened.verification.id.as_str()).collect();
+    let mails = opened.iter().filter(|opened| opened.message.is_some()).count();
+    assert_eq!((ids.len(), mails), (1, 1));
+}
+
+async fn a_resend_that_is_asked_for_many_times_at_once_is_one_mail(both: [TestStore; 2]) {
+    let (verification, mail) = both[0].start("ada@example.org").await;
+    both[0].settle(&mail, fiador::domain::MessageOutcome::Sent("250 ok".to_owned())).await;
+    both[0].hand.advance(Duration::from_secs(30)); // both stores tell the time by it
+
+    let operation = new_operation();
+    let answers = join_all(twenty_each(&both).map(|store| store.resend_as(operation, &verification.id))).await;
+    let mails = answers.into_iter().filter(|answer| answer.as_ref().unwrap().message.is_some()).count();
+    assert_eq!(mails, 1);
+}
+
+async fn a_check_that_is_asked_for_many_times_at_once_gets_the_token_each_time(both: [TestStore; 2]) {
+    let (verification, mail) = both[0].start("ada@example.org").await;
+    let operation = new_operation();
+    let number = mail.number.as_str();
+
+    let answers = join_all(twenty_each(&both).map(|store| store.check_as(operation, &verification.id, number))).await;
+    let first = answers[0].clone().unwrap();
+    assert!(first.token.is_some());
+    assert!(answers.into_iter().all(|answer| answer.unwrap() == first));
+}
+
+async fn after_its_window_an_operation_starts_anew_with_the_same_id(both: [TestStore; 2]) {
+    let opening = TestStore::opening("ada@example.org");
+    let first = both[0].open(opening.clone()).await.unwrap();
+    let in_window = Duration::from_secs(600 + 3_599);
+    both[0].hand.advance(in_window); // both stores tell the time by it
+    assert!(both[1].open(opening.clone()).await.unwrap().is_repetition);
+
+    both[0].hand.advance(Duration::from_secs(2)); // both stores tell the time by it
+    let anew = both[1].open(opening).await.unwrap();
+    assert_eq!((anew.is_repetition, &anew.verification.id), (false, &first.verification.id));
+    assert!(anew.verification.expires_at > first.verification.expires_at);
 }
