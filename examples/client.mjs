@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline/promises";
 
-async function post(path, body, triesLeft = 2, key = crypto.randomUUID()) {
+async function post(path, body, triesLeft = 2, key = randomUUID()) {
   const headers = { Authorization: `Bearer ${process.env.FIADOR_KEY}`, "Content-Type": "application/json", "Idempotency-Key": key };
   const request = { method: "POST", headers, body: JSON.stringify(body), signal: AbortSignal.timeout(5000) };
   const [status, answer] = await fetch(process.env.FIADOR_URL + path, request)

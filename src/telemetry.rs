@@ -28,6 +28,11 @@ pub fn start(log: Log) -> Result<(), TelemetryError> {
         LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
+    std::panic::set_hook(Box::new(|panic| {
+        // only where: what a panic says may hold what must not be logged
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(panic.place = place, "panicked");
+    }));
     Ok(())
 }
 

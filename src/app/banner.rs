@@ -42,6 +42,7 @@ impl Banner {
         let lines = try_lines(address, demo_key);
         format!(
             "{facts}\nTry it in another shell: start a verification, read its mail, check the number.\n\n{lines}\n\n\
+             An address has to wait 30 seconds for its next mail, unless its number was used.\n\
              All mails: http://{address}/dev/inbox\n"
         )
     }

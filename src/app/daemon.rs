@@ -111,8 +111,8 @@ impl Daemon {
     pub async fn stop(self, ending: &Ending) {
         match ending {
             Ending::Asked => tracing::info!("daemon stops"),
-            Ending::GaveUp(Escalation { actor, cause }) => {
-                tracing::error!(actor, cause, "an actor fell too often: daemon drains and gives up");
+            Ending::GaveUp(Escalation { actor, .. }) => {
+                tracing::error!(actor, "an actor fell too often: daemon drains and gives up");
             }
         }
         self.stop_accepting.send_replace(true);

@@ -132,6 +132,8 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
     }
 
     fn back_off(&mut self, back_in: Duration, cause: &str) {
+        // without the cause, which may hold anything; where it panicked is told by the panic hook
+        tracing::warn!(actor = self.name, back_in_ms = back_in.as_millis(), "an actor fell and is restarted");
         self.backoff = Some(Box::pin(sleep(back_in)));
         self.report.send_modify(|report| {
             report.health = Health::Down { back_in };

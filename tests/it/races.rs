@@ -141,7 +141,7 @@ async fn of_two_hundred_misses_at_once_each_is_charged(both: [TestStore; 2]) {
     assert_eq!(answers.iter().filter(|answer| **answer == charged).count(), 200, "{:?}", answers.last());
 }
 
-fn twenty_each<'a>(both: &'a [TestStore; 2]) -> impl Iterator<Item = &'a TestStore> {
+fn twenty_each(both: &[TestStore; 2]) -> impl Iterator<Item = &TestStore> {
     both.iter().cycle().take(40)
 }
 

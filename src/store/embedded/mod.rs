@@ -23,7 +23,7 @@ pub enum OpenError {
     #[error("{0} is in use by another daemon; one machine, one daemon, or set store.redis_url")]
     InUse(PathBuf),
     /// The file cannot be opened, read or written.
-    #[error("{0}: {1}")]
+    #[error("{0}: {1}; restore it, or move it away to begin with an empty store")]
     File(PathBuf, String),
 }
 

@@ -64,7 +64,9 @@ pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: S
     };
     ask.await.map_err(|fault| match fault {
         Fault::Unfit(unfit) => ClaimError::Unfit(unfit.to_string()),
-        Fault::Redis(_) | Fault::Silent => ClaimError::Unreachable(format!("{fault} ({})", settings.address())),
+        Fault::Redis(_) | Fault::Silent => {
+            ClaimError::Unreachable(format!("{fault}; start Redis at {}, or mend store.redis_url", settings.address()))
+        }
     })
 }
 

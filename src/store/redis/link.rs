@@ -100,13 +100,23 @@ impl Link {
                     self.watch_until_broken().await;
                 }
                 Err(fault) => {
-                    tracing::warn!(redis.address = %self.settings.address(), cause = %fault, "redis connection failed");
+                    self.tell_of_failure(&fault, failures);
                     *self.state.borrow_mut() = State::Down(fault.to_string());
                     let wait = RECONNECT_AFTER[failures.min(RECONNECT_AFTER.len() - 1)];
                     failures += 1;
                     sleep(Duration::from_millis(wait).mul_f64(0.75 + fastrand::f64() / 2.0)).await;
                 }
             }
+        }
+    }
+
+    /// Once a failure; what follows while it lasts is for who looks closely.
+    fn tell_of_failure(&self, fault: &Fault, failures: usize) {
+        let address = self.settings.address();
+        if failures == 0 {
+            tracing::warn!(redis.address = %address, cause = %fault, "redis connection failed; trying until it is back");
+        } else {
+            tracing::debug!(redis.address = %address, cause = %fault, "redis connection failed again");
         }
     }
 
