@@ -79,6 +79,31 @@ async fn a_check_takes_two_trips_right_or_wrong_and_its_repetition_one() {
 }
 
 #[actix::test]
+async fn a_check_by_number_takes_three_trips_and_a_first_miss_two() {
+    let mut counted = Counted::start().await;
+    let opening = OpenVerification { is_found_by_number: true, digits: 12, ..TestStore::opening("ada@example.org") };
+    let number = counted.store.open(opening).await.unwrap().message.unwrap().number;
+    counted.took();
+
+    counted.store.check_by_number(&other_than(number.as_str())).await.unwrap_err();
+    assert_eq!(counted.took(), (commands(&["GET", "GET", "EVALSHA"]).0, 2));
+    counted.store.check_by_number(number.as_str()).await.unwrap();
+    assert_eq!(counted.took(), (commands(&["GET", "GET", "MGET", "EVALSHA"]).0, 3));
+}
+
+#[actix::test]
+async fn a_resend_takes_two_trips() {
+    let mut counted = Counted::start().await;
+    let (verification, mail) = counted.store.start("ada@example.org").await;
+    counted.store.settle(&mail, MessageOutcome::Captured).await;
+    counted.store.hand.advance(Duration::from_secs(30));
+    counted.took();
+
+    counted.store.resend(&verification.id).await.unwrap();
+    assert_eq!(counted.took(), commands(&["GET", "EVALSHA"]));
+}
+
+#[actix::test]
 async fn a_cancel_takes_two_trips_and_its_repetition_one() {
     let mut counted = Counted::start().await;
     let (verification, _) = counted.store.start("ada@example.org").await;
