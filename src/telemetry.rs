@@ -23,6 +23,9 @@ pub enum TelemetryError {
 pub fn start(log: Log) -> Result<(), TelemetryError> {
     let directives = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).unwrap_or_else(|| directives(log.level));
     let filter = EnvFilter::try_new(directives).map_err(|_| TelemetryError::Directives)?;
+    let filter = CARRIERS.iter().fold(filter, |filter, carrier| {
+        filter.add_directive(format!("{carrier}=warn").parse().expect("a constant directive, tested"))
+    });
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match log.format {
         LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
@@ -35,6 +38,10 @@ pub fn start(log: Log) -> Result<(), TelemetryError> {
     }));
     Ok(())
 }
+
+/// Libraries that carry addresses, ids, keys or mails, and tell of them in what they trace: warp every path, ids included. Not even
+/// `RUST_LOG=trace` lets them.
+const CARRIERS: [&str; 7] = ["h2", "hyper", "hyper_util", "lettre", "mio", "redis", "warp"];
 
 /// Our own events from `level` on; those of the libraries from `warn` at most, because what they tell below that is not ours to
 /// keep free of secrets.

@@ -3,6 +3,7 @@
 mod crash;
 mod falls;
 mod first_use;
+mod logs;
 mod mail;
 mod redis;
 mod requests;

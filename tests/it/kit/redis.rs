@@ -67,6 +67,16 @@ impl TestRedis {
         self.connection().keys("*").unwrap()
     }
 
+    /// All keys with their values, as text where they are text.
+    pub fn dump(&self) -> Vec<(String, String)> {
+        let mut connection = self.connection();
+        let keys: Vec<Vec<u8>> = connection.keys("*").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let value = |key: &Vec<u8>| -> Vec<u8> { redis::cmd("DUMP").arg(key).query(&mut connection).unwrap() };
+        let values: Vec<Vec<u8>> = keys.iter().map(value).collect();
+        keys.into_iter().map(text).zip(values.into_iter().map(text)).collect()
+    }
+
     /// Ends the server as a crash would.
     pub fn kill(&mut self) {
         self.server.kill().unwrap();
