@@ -15,7 +15,10 @@ use crate::{
         Application, ApplicationName, Approval, EmailAddress, Limits, Locale, Lookup, OperationId, Token, VerificationId,
         VerificationView,
     },
-    messages::{CancelVerification, CapturedMail, CheckNumber, Failure, ReadInbox, ReadVerification, StartVerification},
+    messages::{
+        CancelVerification, CapturedMail, CheckNumber, Failure, ReadInbox, ReadVerification, ResendVerification,
+        StartVerification,
+    },
     supervision::{Ask, AskError},
 };
 
@@ -107,6 +110,15 @@ impl TestService {
     pub async fn read(&self, id: &VerificationId) -> Result<VerificationView, Failure> {
         let read = ReadVerification { application: self.application.clone(), id: id.as_str().to_owned() };
         answer(&self.service.asks(), read).await
+    }
+
+    /// Asks for its mail again, as a new operation.
+    ///
+    /// # Errors
+    /// As [`ResendVerification`].
+    pub async fn resend(&self, id: &VerificationId) -> Result<VerificationView, Failure> {
+        let (application, id) = (self.application.clone(), id.as_str().to_owned());
+        answer(&self.service.asks(), ResendVerification { application, id, operation: new_operation() }).await
     }
 
     /// Calls it off.

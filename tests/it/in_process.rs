@@ -161,3 +161,54 @@ async fn a_service_that_runs_is_ready() {
 
     assert_eq!(service.service().asks().ask(AskReadiness, Duration::from_secs(5)).await, Ok(Vec::new()));
 }
+
+/// A start of an address from an end user's IP address.
+async fn start_from(
+    service: &TestService,
+    ip: &str,
+    start: StartVerification,
+) -> Result<fiador::domain::VerificationView, Failure> {
+    let start = StartVerification { context_ip: Some(ip.to_owned()), ..start };
+    service.service().asks().ask(start, Duration::from_secs(5)).await.map_err(|error| match error {
+        fiador::supervision::AskError::Refused(failure) => failure,
+        other => panic!("{other}"),
+    })
+}
+
+#[actix::test]
+async fn an_end_users_ip_is_charged_for_what_it_starts_and_for_nothing_else() {
+    let service = TestService::start().await;
+    let first = service.starting("ada@example.org");
+    start_from(&service, "203.0.113.9", first.clone()).await.unwrap();
+    for _ in 0..30 {
+        // a repetition, a pause that is not over, a value that is not allowed
+        start_from(&service, "203.0.113.9", first.clone()).await.unwrap();
+        start_from(&service, "203.0.113.9", service.starting("ada@example.org")).await.unwrap_err();
+        start_from(&service, "203.0.113.9", service.starting("nobody")).await.unwrap_err();
+    }
+    for n in 1..20 {
+        start_from(&service, "203.0.113.9", service.starting(&format!("ada{n}@example.org"))).await.unwrap();
+    }
+
+    let spent = start_from(&service, "203.0.113.9", service.starting("bob@example.org")).await;
+    assert_eq!(spent, refused(Refusal::BudgetSpent { budget: Budget::IpStarts, retry_after_seconds: 30 }));
+    start_from(&service, "203.0.113.10", service.starting("bob@example.org")).await.unwrap();
+    service.advance(Duration::from_secs(30));
+    start_from(&service, "203.0.113.9", service.starting("eve@example.org")).await.unwrap();
+}
+
+#[actix::test]
+async fn the_same_number_is_mailed_again_on_request() {
+    let service = TestService::start().await;
+    let verification = service.start_verification("ada@example.org", "tok-1").await.unwrap();
+    let number = service.mailed_number("ada@example.org").await;
+    let is_settled = |view: &fiador::domain::VerificationView| view.delivery.as_ref().unwrap().status == DeliveryStatus::Captured;
+    while !is_settled(&service.read(&verification.id).await.unwrap()) {} // each turn awaits the store
+    service.advance(Duration::from_secs(30));
+
+    let again = service.resend(&verification.id).await.unwrap();
+    assert_ne!(again.delivery, verification.delivery);
+    while service.mails("ada@example.org").await.len() < 2 {} // each turn awaits the Mailer
+    assert_eq!(service.mailed_number("ada@example.org").await, number);
+    assert!(service.check(&verification.id, &number).await.is_ok());
+}
