@@ -74,6 +74,8 @@ pub struct Link {
     clock: Clock,
     state: RefCell<State>,
     broken: Notify,
+    /// Whether the server refuses requests over a sound connection: told once, until a commit succeeds.
+    is_refusing: Cell<bool>,
     server_time: Cell<(Moment, Instant)>,
 }
 
@@ -87,7 +89,7 @@ impl Link {
     pub fn new(settings: RedisSettings, fingerprint: String, clock: Clock) -> Self {
         let server_time = Cell::new((clock.now(), Instant::now()));
         let state = RefCell::new(State::Down("not connected yet".to_owned()));
-        Self { settings, fingerprint, clock, state, broken: Notify::new(), server_time }
+        Self { settings, fingerprint, clock, state, broken: Notify::new(), is_refusing: Cell::new(false), server_time }
     }
 
     /// Connects, and again whenever the connection breaks; never ends.
@@ -197,6 +199,7 @@ impl Link {
         #[cfg(feature = "testing")]
         let commit = commit.moved_by(self.clock.moved());
         let reply = self.ask(async |connection| call_script(connection, &commit.evalsha(), || commit.eval()).await).await?;
+        self.is_refusing.set(false);
         Committed::read(reply)
     }
 
@@ -208,12 +211,24 @@ impl Link {
         };
         let fault = match timeout(RESPONSE_TIMEOUT, ask(&mut MultiplexedConnection::clone(&connection))).await {
             Ok(Ok(reply)) => return Ok(reply),
-            Ok(Err(error)) if is_of_the_request(&error) => return Err(StoreError::Unavailable(error.to_string())),
+            Ok(Err(error)) if is_of_the_request(&error) => {
+                self.tell_of_refusal(&error);
+                return Err(StoreError::Unavailable(error.to_string()));
+            }
             Ok(Err(error)) => Fault::Redis(error),
             Err(_) => Fault::Silent,
         };
         self.give_up(&connection, &fault);
         Err(StoreError::Unavailable(fault.to_string()))
+    }
+
+    fn tell_of_refusal(&self, error: &RedisError) {
+        let address = self.settings.address();
+        if self.is_refusing.replace(true) {
+            tracing::debug!(redis.address = %address, cause = %error, "redis refused a request again");
+        } else {
+            tracing::warn!(redis.address = %address, cause = %error, "redis refuses requests; answering 503 to those");
+        }
     }
 
     /// Unless another has taken its place: many asks find out about one break.
@@ -243,9 +258,9 @@ async fn call_script(
     }
 }
 
-/// Whether the server answered, and only this request was refused (out of memory, for one): the connection is sound.
+/// Whether the server answered, and only this request was refused (out of memory, no right to it): the connection is sound.
 fn is_of_the_request(error: &RedisError) -> bool {
-    matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY" | "CROSSSLOT" | "TRYAGAIN" | "NOREPLICAS"))
+    matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY" | "CROSSSLOT" | "TRYAGAIN" | "NOREPLICAS" | "NOPERM"))
 }
 
 fn bytes(value: Value) -> Result<Option<Vec<u8>>, StoreError> {

@@ -304,6 +304,7 @@ pub async fn unavailable(store: &TestStore) -> bool {
     answers.iter().all(|answer| *answer == Some(Failure::Unavailable))
 }
 
-async fn in_time<T>(answer: impl Future<Output = T>) -> T {
+/// The answer, which comes within two seconds.
+pub async fn in_time<T>(answer: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(2), answer).await.expect("an answer within two seconds")
 }

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use fiador::messages::Failure;
+use fiador::{domain::Refusal, messages::Failure};
 use redis::Connection;
 use tempfile::TempDir;
 
 use crate::kit::{
+    proxy::Proxy,
     redis::TestRedis,
-    stores::{TestStore, unavailable, until, until_ready},
+    stores::{TestStore, in_time, new_operation, other_than, unavailable, until, until_ready},
 };
 
 async fn store() -> (TestRedis, TempDir, TestStore) {
@@ -97,4 +98,23 @@ async fn a_full_server_takes_nothing_new_but_is_read_and_written_again_once_ther
     assert!(store.look_up(&verification.id).await.is_ok());
     server.tell(&["CONFIG", "SET", "maxmemory", "0"]);
     assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+}
+
+#[actix::test]
+async fn a_check_whose_answer_was_lost_is_charged_once_with_its_repetition() {
+    let (server, directory) = (TestRedis::start(), tempfile::tempdir().unwrap());
+    let proxy = Proxy::before(&server).await;
+    let store = TestStore::on(&proxy.url(), directory.path()).await;
+    let (verification, mail) = store.start("ada@example.org").await;
+    let (operation, wrong) = (new_operation(), other_than(mail.number.as_str()));
+
+    let held = proxy.hold("EVALSHA");
+    let lost = in_time(store.check_as(operation, &verification.id, &wrong)).await;
+    assert_eq!(lost, Err(Failure::Unavailable));
+    held.release(); // it reaches the server all the same, before its repetition or after
+    until_ready(&store.asks).await;
+    let incorrect = Failure::Refused(Refusal::NumberIncorrect { attempts_remaining: 4 });
+    for _ in 0..2 {
+        assert_eq!(store.check_as(operation, &verification.id, &wrong).await, Err(incorrect.clone()));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use fiador::messages::Failure;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::keys::do_everything;
@@ -58,6 +59,18 @@ async fn a_user_with_just_the_rights_that_are_needed_can_do_everything() {
     let not_ours = ["+acl", "+auth", "+client"].map(str::to_owned); // the test's; always granted; the library goes on without
     let needed = used.into_iter().chain(["+time".to_owned()]).filter(|name| !not_ours.contains(name));
     assert_eq!(granted.collect::<BTreeSet<_>>(), needed.collect());
+}
+
+#[actix::test]
+async fn a_right_that_is_missing_fails_what_needs_it_alone() {
+    let (server, directory) = (TestRedis::start(), tempfile::tempdir().unwrap());
+    server.tell(&[&["ACL", "SETUSER", "fiador"], RIGHTS.as_slice(), &["-mget"]].concat());
+    let store = TestStore::on(&url_of("fiador", &server), directory.path()).await;
+    let (verification, mail) = store.start("ada@example.org").await;
+
+    assert_eq!(store.check(&verification.id, mail.number.as_str()).await, Err(Failure::Unavailable));
+    assert!(store.look_up(&verification.id).await.is_ok());
+    store.end(&verification.id).await.unwrap();
 }
 
 #[actix::test]
