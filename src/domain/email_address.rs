@@ -3,6 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
+use unicode_security::{MixedScript, RestrictionLevel, RestrictionLevelDetection};
 
 /// An email address as the person gave it: `local@domain` and nothing else, at most 254 bytes.
 ///
@@ -28,6 +29,9 @@ pub enum AddressError {
     /// Not a domain name.
     #[error("must end in a domain name such as example.org")]
     Domain,
+    /// Letters that look alike, such as a Cyrillic а among Latin ones: the mail would go to another domain than people read.
+    #[error("must not mix scripts, such as Latin and Cyrillic, within a part of its domain")]
+    MixedScripts,
 }
 
 impl EmailAddress {
@@ -55,6 +59,9 @@ impl EmailAddress {
             return Err(AddressError::NotLocalAtDomain);
         }
         let ascii_domain = domain_to_ascii(domain)?;
+        if mixes_scripts(&ascii_domain) {
+            return Err(AddressError::MixedScripts);
+        }
         if local.len() + 1 + ascii_domain.len() > Self::LONGEST {
             return Err(AddressError::TooLong);
         }
@@ -118,6 +125,19 @@ fn domain_to_ascii(domain: &str) -> Result<String, AddressError> {
     Ok(ascii)
 }
 
+/// Whether any label of `domain`, given as A-labels, mixes scripts otherwise than Chinese, Japanese and Korean do with Latin.
+///
+/// Source: Unicode Technical Standard 39, 5.1 and 5.2 (single script; highly restrictive).
+fn mixes_scripts(domain: &str) -> bool {
+    if !domain.contains("xn--") {
+        return false;
+    }
+    let (unicode, _) = idna::domain_to_unicode(domain);
+    unicode
+        .split('.')
+        .any(|label| !label.is_single_script() && !label.check_restriction_level(RestrictionLevel::HighlyRestrictive))
+}
+
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EmailAddress")
@@ -144,6 +164,19 @@ mod tests {
         assert_ne!(normalised("Ä@example.org"), normalised("ä@example.org"));
         assert_ne!(normalised("\u{212a}im@example.org"), normalised("kim@example.org")); // the Kelvin sign
         assert_eq!(normalised("a\u{308}@example.org"), normalised("ä@example.org"));
+    }
+
+    #[test]
+    fn a_domain_that_mixes_scripts_within_a_label_is_refused_however_it_is_written() {
+        let cyrillic_a = "ada@ex\u{430}mple.org";
+        let as_a_label = format!("ada@{}", domain_to_ascii("ex\u{430}mple.org").unwrap());
+        for text in [cyrillic_a, &as_a_label, "ada@g\u{3bf}ogle.org", "ada@mail.p\u{443}pal.org"] {
+            assert_eq!(EmailAddress::parse(text), Err(AddressError::MixedScripts), "{text}");
+        }
+        for text in ["ada@exämple.org", "ada@почта.рф", "ada@почта.example.org", "ada@日本のtv.jp", "ada@παράδειγμα.gr"]
+        {
+            assert!(EmailAddress::parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]
