@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     api_key::ApiKey,
-    domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
+    domain::{ApiKeyGrant, Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
 };
 
 /// Why there is no demo application.
@@ -49,15 +49,15 @@ pub fn application(data_dir: &Path, sender: &EmailAddress) -> Result<(Applicatio
         make_key(&path).map_err(|error| failed(&path, error))?;
     }
     let key = read_key(&path)?;
-    Ok((declaration(sender, vec![key.hash()]), path))
+    Ok((declaration(sender, vec![ApiKeyGrant::new(key.hash())]), path))
 }
 
 /// The demo application as `[[applications]]` would declare it.
-pub fn declaration(sender: &EmailAddress, key_hashes: Vec<[u8; 32]>) -> Application {
+pub fn declaration(sender: &EmailAddress, keys: Vec<ApiKeyGrant>) -> Application {
     Application {
         name: ApplicationName::parse("demo").expect("a constant name, tested"),
         display_name: "Fiador demo".to_owned(),
-        key_hashes,
+        keys,
         locale: Locale::default(),
         from: sender.clone(),
         reply_to: None,

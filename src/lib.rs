@@ -38,6 +38,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod http;
+pub mod live;
 pub mod mail;
 pub mod messages;
 pub mod store;

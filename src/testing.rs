@@ -158,7 +158,7 @@ fn application() -> Application {
     Application {
         name: ApplicationName::parse("test").expect("a constant name"),
         display_name: "Test".to_owned(),
-        key_hashes: Vec::new(),
+        keys: Vec::new(),
         locale: Locale::EN,
         from: EmailAddress::parse("test@example.org").expect("a constant address"),
         reply_to: None,

@@ -8,15 +8,16 @@ use subtle::ConstantTimeEq;
 
 use super::asks::{MailAsks, StoreAsks, failure};
 use crate::{
+    clock::Clock,
     domain::{
-        Application, ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, Lookup, Purpose,
-        Refusal, Token, VerificationId, VerificationView,
+        ApiKeyGrant, Application, ApplicationName, Applications, Approval, EmailAddress, EndUserIp, IdentityNumber,
+        LeasedMessage, Locale, Lookup, Principal, Purpose, Refusal, Token, VerificationId, VerificationView,
     },
+    live::Live,
     messages::{
         AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeIpStart, CheckByNumber,
-        CheckNumber, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
+        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
         OpenVerification, Opened, Probe, ReadVerification, RefundIpStart, ResendMail, ResendVerification, StartVerification,
-        Unauthorized,
     },
     supervision::Reservation,
 };
@@ -32,15 +33,16 @@ pub struct Gateway {
 
 /// What each ask in hand holds on to.
 struct Front {
-    applications: Arc<Vec<Application>>,
+    applications: Live<Applications>,
+    clock: Clock,
     store: StoreAsks,
     mail: MailAsks,
 }
 
 impl Gateway {
     /// A gateway for these applications, to this store and this mailer.
-    pub fn new(applications: Arc<Vec<Application>>, store: StoreAsks, mail: MailAsks) -> Self {
-        Self { front: Rc::new(Front { applications, store, mail }) }
+    pub fn new(applications: Live<Applications>, clock: Clock, store: StoreAsks, mail: MailAsks) -> Self {
+        Self { front: Rc::new(Front { applications, clock, store, mail }) }
     }
 }
 
@@ -53,11 +55,11 @@ impl Supervised for Gateway {
 }
 
 impl Handler<Authenticate> for Gateway {
-    type Result = Result<ApplicationName, Unauthorized>;
+    type Result = Result<Principal, Denied>;
 
     fn handle(&mut self, ask: Authenticate, _: &mut Self::Context) -> Self::Result {
         fail::fail_point!("gateway.authenticate");
-        self.front.authenticate(&ask.api_key).ok_or(Unauthorized)
+        self.front.authenticate(&ask)
     }
 }
 
@@ -131,13 +133,17 @@ impl Handler<Probe> for Gateway {
 }
 
 impl Front {
-    /// Looks at every key, whichever fits, so that the time tells nothing.
-    fn authenticate(&self, api_key: &str) -> Option<ApplicationName> {
-        let presented = Sha256::digest(api_key.as_bytes());
-        let keys =
-            self.applications.iter().flat_map(|application| application.key_hashes.iter().map(move |key| (key, application)));
-        keys.fold(None, |found, (key, application)| if bool::from(key.ct_eq(&presented)) { Some(application) } else { found })
-            .map(|application| application.name.clone())
+    fn authenticate(&self, ask: &Authenticate) -> Result<Principal, Denied> {
+        let applications = self.applications.now();
+        let (application, key) = owner(&applications, &ask.api_key).ok_or(Denied::Unknown)?;
+        let principal = Principal { application: application.name.clone(), key: key.label() };
+        if key.is_expired(self.clock.now()) {
+            return Err(Denied::Expired(principal));
+        }
+        if !key.admits(ask.from) {
+            return Err(Denied::NotFromThere(principal));
+        }
+        if key.scopes.contains(&ask.scope) { Ok(principal) } else { Err(Denied::ScopeMissing(principal, ask.scope)) }
     }
 
     async fn start(&self, ask: StartVerification) -> Result<VerificationView, Failure> {
@@ -243,10 +249,21 @@ impl Front {
         })
     }
 
-    fn application(&self, name: &ApplicationName) -> Result<&Application, Refusal> {
-        let found = self.applications.iter().find(|application| application.name == *name);
-        found.ok_or_else(|| invalid("application", &"must be one that is declared"))
+    fn application(&self, name: &ApplicationName) -> Result<Arc<Application>, Refusal> {
+        let applications = self.applications.now();
+        let found = applications.iter().find(|application| application.name == *name);
+        found.cloned().ok_or_else(|| invalid("application", &"must be one that is declared"))
     }
+}
+
+/// The key that `api_key` is. Looks at every key, whichever fits, so that the time tells nothing.
+fn owner<'a>(applications: &'a Applications, api_key: &str) -> Option<(&'a Application, &'a ApiKeyGrant)> {
+    let presented = Sha256::digest(api_key.as_bytes());
+    let keys = applications.iter().flat_map(|application| application.keys.iter().map(move |key| (application, key)));
+    keys.fold(None, |found, (application, key)| {
+        let is_it = bool::from(key.hash.ct_eq(&presented));
+        if is_it { Some((application, key)) } else { found }
+    })
 }
 
 fn fitting(token: Token) -> Result<Token, Refusal> {

@@ -1,7 +1,7 @@
 //! Mailer: hands queued mails to SMTP, or to the dev inbox. A restart loses nothing: the queue is in the store, and
 //! what was in hand is finished by the life that took it, or claimed again when its lease has run out.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use actix::prelude::*;
 use tokio::{
@@ -11,7 +11,8 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    domain::{Application, EmailAddress, Refusal},
+    domain::{Applications, EmailAddress, Refusal},
+    live::Live,
     mail::{inbox::InboxMail, rendering::Renderer, transport::Route},
     messages::{
         AskMailReadiness, CapturedMail, ClaimMessages, Drain, Failure, MailQueued, NotReady, Probe, ReadInbox, SettleMessage,
@@ -38,8 +39,8 @@ const LONGEST_INBOX_WAIT_SECONDS: u64 = 30;
 /// The actor; see the module.
 pub struct Mailer {
     route: Route,
-    applications: Arc<Vec<Application>>,
-    renderer: Arc<Renderer>,
+    applications: Live<Applications>,
+    renderer: Live<Renderer>,
     claim: Ask<ClaimMessages>,
     settle: Ask<SettleMessage>,
     /// Mails that are not done with; counted over all lives, because the sends of one outlive it.
@@ -50,11 +51,11 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// A Mailer for the mails of `applications`, as `renderer` writes them. `claim` and `settle` lead to the store beside it.
+    /// A Mailer for the mails of `applications`, as `renderer` writes them; both are read anew at each try. `claim` and `settle` lead to the store beside it.
     pub fn new(
         route: Route,
-        applications: Arc<Vec<Application>>,
-        renderer: Arc<Renderer>,
+        applications: Live<Applications>,
+        renderer: Live<Renderer>,
         claim: Ask<ClaimMessages>,
         settle: Ask<SettleMessage>,
     ) -> Self {

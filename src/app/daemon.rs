@@ -34,6 +34,7 @@ pub struct Daemon {
     acceptors: Vec<JoinHandle<()>>,
     stop_accepting: watch::Sender<bool>,
     cells: Vec<Cell>,
+    parts: Parts,
     mailer: RunningMailer,
     mailer_thread: Arbiter,
     escalations: mpsc::UnboundedReceiver<Escalation>,
@@ -81,7 +82,12 @@ impl Daemon {
         let parts = Parts::prepare(&config, clock, escalate).await?;
         let (mailer_thread, mailer) = start_mailer(parts.clone()).await?;
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let plan = CellPlan { parts, mailer: mailer.clone(), compat: config.compat.map(|compat| compat.application), limits };
+        let plan = CellPlan {
+            parts: parts.clone(),
+            mailer: mailer.clone(),
+            compat: config.compat.map(|compat| compat.application),
+            limits,
+        };
         let starting = join_all((0..count).map(|_| Cell::start(plan.clone()))).await;
         let cells: Vec<_> = starting.into_iter().collect::<Result<_, _>>()?;
         let (cells, entrances): (_, Vec<Doors>) = cells.into_iter().unzip();
@@ -94,7 +100,8 @@ impl Daemon {
             acceptors.push(accept(compat_acceptor, compat_ports.into_iter().flatten().collect(), &stop_accepting));
         }
         tracing::info!(http.listen = %address, cells = count, "daemon started");
-        Ok(Self { address, grace: config.shutdown_grace, acceptors, stop_accepting, cells, mailer, mailer_thread, escalations })
+        let grace = config.shutdown_grace;
+        Ok(Self { address, grace, acceptors, stop_accepting, cells, parts, mailer, mailer_thread, escalations })
     }
 
     /// Where it listens.
@@ -105,6 +112,14 @@ impl Daemon {
     /// Returns when an actor's restart budget is spent.
     pub async fn escalation(&mut self) -> Escalation {
         self.escalations.recv().await.expect("every cell's parts hold a sender")
+    }
+
+    /// Takes from `config` what can change while everything runs: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing has changed then.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        self.parts.reload(config)
     }
 
     /// Stops in reverse order: the listener, requests in flight, mails in hand; then the threads.

@@ -3,6 +3,7 @@
 mod banner;
 mod daemon;
 mod parts;
+mod reload;
 mod service;
 
 use std::process::ExitCode;
@@ -13,7 +14,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use daemon::{Daemon, Ending};
 pub use parts::Parts;
+pub use reload::LoadConfig;
 pub use service::Service;
+
+use reload::Reloading;
 
 use crate::{
     clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError, store::RingError,
@@ -46,29 +50,40 @@ pub enum StartError {
 const EXIT_GAVE_UP: u8 = 70;
 const EXIT_ABORTED: i32 = 130;
 
-/// Runs the daemon until a signal, or until an actor's restart budget is spent: then it drains and its exit code is 70.
+/// Runs the daemon until it is told to stop, or until an actor's restart budget is spent: then it drains and its exit code is
+/// 70. On SIGHUP it takes from what `load` reads anew what can change while it runs.
 ///
 /// # Errors
 /// [`StartError`] when it did not start.
-pub fn run(config: Config) -> Result<ExitCode, StartError> {
+pub fn run(config: Config, load: LoadConfig) -> Result<ExitCode, StartError> {
     let system = System::new();
     system.block_on(async {
-        let mut stop = StopSignals::listen()?;
+        let mut signals = Signals::listen()?;
         let banner = banner::Banner::of(&config);
+        let reloading = Reloading::new(config.clone(), load);
         let mut daemon = Daemon::start(config, clock()).await?;
         banner.print(daemon.address());
-        let ending = tokio::select! {
-            () = stop.next() => Ending::Asked,
-            escalation = daemon.escalation() => Ending::GaveUp(escalation),
-        };
+        let ending = until_the_end(&mut daemon, &mut signals, &reloading).await;
         actix_rt::spawn(async move {
-            stop.next().await;
+            signals.stop().await;
             tracing::warn!("stopped a second time: aborting");
             std::process::exit(EXIT_ABORTED);
         });
         daemon.stop(&ending).await;
         Ok(ending.code())
     })
+}
+
+async fn until_the_end(daemon: &mut Daemon, signals: &mut Signals, reloading: &Reloading) -> Ending {
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Asked::ToStop => return Ending::Asked,
+                Asked::ToReload => reloading.reload(daemon).await,
+            },
+            escalation = daemon.escalation() => return Ending::GaveUp(escalation),
+        }
+    }
 }
 
 #[cfg(not(feature = "testing"))]
@@ -81,21 +96,34 @@ fn clock() -> Clock {
     Clock::ahead_by_environment()
 }
 
-struct StopSignals {
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
-impl StopSignals {
+/// What a signal asks for.
+enum Asked {
+    ToStop,
+    ToReload,
+}
+
+impl Signals {
     fn listen() -> Result<Self, StartError> {
         let on = |kind| signal(kind).map_err(|error| StartError::System("signals".to_owned(), error));
-        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
+        let (terminate, interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, hang_up: on(SignalKind::hangup())? })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::ToStop,
+            _ = self.interrupt.recv() => Asked::ToStop,
+            _ = self.hang_up.recv() => Asked::ToReload,
         }
+    }
+
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Asked::ToStop) {}
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     clock::Clock,
     config::{Config, Mail, Smtp, Store},
     demo,
-    domain::Application,
+    domain::Applications,
+    live::Live,
     mail::{
         inbox::Inbox,
         rendering::Renderer,
@@ -35,10 +36,11 @@ pub(super) const SIDE_PERMITS: u32 = 64;
 /// What the actors are made from. Each cell, and the Mailer's thread, makes its own from a clone.
 #[derive(Clone)]
 pub struct Parts {
-    applications: Arc<Vec<Application>>,
+    applications: Live<Applications>,
+    clock: Clock,
     store: StorePlan,
     route: Route,
-    renderer: Arc<Renderer>,
+    renderer: Live<Renderer>,
     escalations: UnboundedSender<Escalation>,
 }
 
@@ -76,10 +78,7 @@ impl Parts {
     /// [`StartError`]: nothing runs then.
     pub async fn prepare(config: &Config, clock: Clock, escalations: UnboundedSender<Escalation>) -> Result<Self, StartError> {
         make_directory(&config.data_dir)?;
-        let mut applications = config.applications.clone();
-        if let Some(sender) = &config.demo_sender {
-            applications.push(demo::application(&config.data_dir, sender)?.0);
-        }
+        let applications = Live::new(applications(config)?);
         let route = match &config.mail {
             Mail::Smtp(smtp) => Route::smtp(vec![smtp_settings(smtp)])?,
             Mail::DevInbox => {
@@ -87,9 +86,20 @@ impl Parts {
                 Route::memory(Inbox::new(move || clock.now()))
             }
         };
-        let store = prepare_store(config, clock).await?;
-        let renderer = Arc::new(Renderer::new(config.templates.clone()));
-        Ok(Self { applications: Arc::new(applications), store, route, renderer, escalations })
+        let store = prepare_store(config, clock.clone()).await?;
+        let renderer = Live::new(Renderer::new(config.templates.clone()));
+        Ok(Self { applications, clock, store, route, renderer, escalations })
+    }
+
+    /// Takes from `config` what can change while everything runs: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing has changed then.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let applications = applications(config)?;
+        self.applications.replace(applications);
+        self.renderer.replace(Renderer::new(config.templates.clone()));
+        Ok(())
     }
 
     /// Starts a store on this arbiter.
@@ -123,7 +133,7 @@ impl Parts {
 
     /// Starts a Gateway on this arbiter.
     pub fn start_gateway(&self, store: StoreAsks, mail: MailAsks) -> Guarded<Gateway> {
-        self.guard("gateway", PERMITS, Gateway::new(self.applications.clone(), store, mail))
+        self.guard("gateway", PERMITS, Gateway::new(self.applications.clone(), self.clock.clone(), store, mail))
     }
 
     fn guard<A: Actor<Context = Context<A>> + Supervised>(&self, name: &'static str, permits: u32, actor: A) -> Guarded<A> {
@@ -133,6 +143,15 @@ impl Parts {
         };
         supervision::start(name, Policy::default(), permits, escalate, |_| actor)
     }
+}
+
+/// Those that are declared, or the demo application.
+fn applications(config: &Config) -> Result<Applications, StartError> {
+    let mut applications = config.applications.clone();
+    if let Some(sender) = &config.demo_sender {
+        applications.push(demo::application(&config.data_dir, sender)?.0);
+    }
+    Ok(applications.into_iter().map(Arc::new).collect())
 }
 
 async fn prepare_store(config: &Config, clock: Clock) -> Result<StorePlan, StartError> {

@@ -2,20 +2,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     error::ConfigError,
-    settings::{ApplicationSettings, KeySettings, LimitSettings, PurposeSettings, Settings},
+    keys::MISSING_KEY,
+    settings::{ApplicationSettings, LimitSettings, PurposeSettings, Settings},
     validation::Validation,
 };
 use crate::{
-    api_key::key_hash_from_text,
     domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup, Purpose, TtlLimits},
     mail::templates::Templates,
 };
 
 /// The longest `display_name`, in characters: it stands in a mail's subject.
 const LONGEST_DISPLAY_NAME: usize = 64;
-
-/// Only who calls by the old contract, which has no keys, may do without.
-const MISSING_KEY: &str = "must be one or two keys; `fiador key new NAME` prints one";
 
 impl Validation {
     /// # Errors
@@ -32,12 +29,12 @@ impl Validation {
         for (index, block) in settings.applications.iter().enumerate() {
             let path = format!("applications[{index}]");
             let application = self.application(&path, block, default_sender, templates)?;
-            if application.key_hashes.is_empty() && settings.compat.application != application.name.as_str() {
+            if application.keys.is_empty() && settings.compat.application != application.name.as_str() {
                 return Err(self.refuse(&format!("{path}.keys"), MISSING_KEY));
             }
             self.once(&mut names, &format!("{path}.name"), application.name.clone(), "is the name of an application above")?;
-            for (key, hash) in application.key_hashes.iter().enumerate() {
-                self.once(&mut hashes, &format!("{path}.keys[{key}].hash"), *hash, "stands above already")?;
+            for (index, key) in application.keys.iter().enumerate() {
+                self.once(&mut hashes, &format!("{path}.keys[{index}].hash"), key.hash, "stands above already")?;
             }
             applications.push(application);
         }
@@ -65,7 +62,7 @@ impl Validation {
         Ok(Application {
             display_name: self.display_name(&key("display_name"), settings.display_name.as_deref().unwrap_or(name.as_str()))?,
             name,
-            key_hashes: self.key_hashes(&key("keys"), &settings.keys)?,
+            keys: self.keys(&key("keys"), &settings.keys)?,
             locale: self.locale(&key("locale"), settings.locale.as_deref(), templates)?,
             from,
             reply_to: settings.reply_to.as_ref().map(|text| self.address(&key("reply_to"), text)).transpose()?,
@@ -96,17 +93,6 @@ impl Validation {
             return Err(self.refuse(key, mend));
         }
         Ok(text.to_owned())
-    }
-
-    fn key_hashes(&self, path: &str, keys: &[KeySettings]) -> Result<Vec<[u8; 32]>, ConfigError> {
-        if keys.len() > 2 {
-            return Err(self.refuse(path, MISSING_KEY));
-        }
-        let hash = |(index, key): (usize, &KeySettings)| {
-            let mend = "must be sha256: and 64 hexadecimal digits; `fiador key new NAME` prints one";
-            key_hash_from_text(&key.hash).ok_or_else(|| self.refuse(&format!("{path}[{index}].hash"), mend))
-        };
-        keys.iter().enumerate().map(hash).collect()
     }
 
     fn limits(&self, path: &str, settings: &LimitSettings, lookup: Lookup) -> Result<Limits, ConfigError> {

@@ -5,6 +5,7 @@ mod applications;
 mod compat;
 mod environment;
 mod error;
+mod keys;
 mod mail;
 mod secret;
 mod settings;
@@ -104,6 +105,22 @@ impl Config {
         let mut settings = source.as_ref().map_or_else(|| Ok(Settings::default()), Source::settings)?;
         let overridden = environment::apply(&mut settings, environment)?;
         Validation::new(source, overridden).config(&settings)
+    }
+}
+
+impl Config {
+    /// The keys in which `other` differs and that a running daemon cannot change.
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let fixed = [
+            ("data_dir", self.data_dir == other.data_dir),
+            ("http.listen", self.listen == other.listen),
+            ("compat", self.compat == other.compat),
+            ("store", self.store == other.store),
+            ("smtp and dev.inbox", self.mail == other.mail),
+            ("log", self.log == other.log),
+            ("shutdown", self.shutdown_grace == other.shutdown_grace),
+        ];
+        fixed.into_iter().filter(|(_, is_equal)| !is_equal).map(|(key, _)| key).collect()
     }
 }
 

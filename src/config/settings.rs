@@ -160,6 +160,11 @@ pub(super) struct PurposeSettings {
 #[serde(deny_unknown_fields, expecting = "a table such as { hash = \"sha256:…\" }")]
 pub(super) struct KeySettings {
     pub hash: String,
+    /// None: those that verifications need.
+    pub scopes: Option<Vec<String>>,
+    pub expires_at: Option<toml::value::Datetime>,
+    #[serde(default)]
+    pub networks: Vec<String>,
 }
 
 #[derive(Clone, Deserialize)]

@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use thiserror::Error;
 
-use super::{ApplicationName, EmailAddress, Locale, Purpose};
+use super::{ApiKeyGrant, ApplicationName, EmailAddress, Locale, Purpose};
 
 /// An external server that calls the API, as `[[applications]]` declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub struct Application {
     pub name: ApplicationName,
     /// What its mails call it.
     pub display_name: String,
-    /// SHA-256 of each of its API keys.
-    pub key_hashes: Vec<[u8; 32]>,
+    /// Its API keys, at most two.
+    pub keys: Vec<ApiKeyGrant>,
     /// The language of its mails when a start names none.
     pub locale: Locale,
     /// The sender of its mails.
@@ -28,6 +28,9 @@ pub struct Application {
     /// How long the numbers of single purposes hold; the others go by `limits`.
     pub purposes: BTreeMap<Purpose, TtlLimits>,
 }
+
+/// The applications that are declared.
+pub type Applications = Vec<Arc<Application>>;
 
 impl Application {
     /// How long a number of `purpose` holds.

@@ -1,6 +1,7 @@
 //! The rules, pure: no async, no I/O, no clock. Every operation on an address is a transition of its
 //! [`AddressRecord`]: (record, request, now) to (answer, new record, effects).
 
+mod access;
 mod address_record;
 mod application;
 mod budget;
@@ -17,8 +18,9 @@ pub mod transitions;
 mod verification;
 mod views;
 
+pub use access::{ApiKeyGrant, KeyLabel, Principal, Scope, ScopeError};
 pub use address_record::AddressRecord;
-pub use application::{Application, Limits, Lookup, TtlError, TtlLimits};
+pub use application::{Application, Applications, Limits, Lookup, TtlError, TtlLimits};
 pub use budget::{Allowance, Budget, IP_STARTS, NUMBER_MISSES, TokenBucket};
 pub use email_address::{AddressError, EmailAddress};
 pub use end_user_ip::{EndUserIp, IpError};

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 
 use super::{
     problem::{Code, Problem},
-    routes::Api,
+    routes::{Api, Call},
 };
 use crate::{
-    domain::{ApplicationName, OperationId},
+    domain::{ApplicationName, OperationId, Principal, Scope},
     messages::Authenticate,
 };
 
@@ -23,7 +23,7 @@ const KEY_BODY_LENGTH: usize = 43;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_IDEMPOTENCY_KEY: usize = 255;
 
-/// An application whose key is valid.
+/// An application whose key is valid for what it asks.
 pub(super) struct Caller {
     pub application: ApplicationName,
     api_key: Zeroizing<String>,
@@ -33,11 +33,11 @@ pub(super) struct Caller {
 
 impl Caller {
     /// The owner of the request's API key. An absent, a malformed and an unknown key get the same answer.
-    pub async fn authenticate(api: &Api, headers: &HeaderMap) -> Result<Self, Problem> {
-        let api_key = Zeroizing::new(bearer_key(headers).ok_or_else(Problem::unauthorized)?.to_owned());
-        let authenticate = Authenticate { api_key: String::clone(&api_key) };
+    pub async fn authenticate(api: &Api, call: &Call, scope: Scope) -> Result<Self, Problem> {
+        let api_key = Zeroizing::new(bearer_key(&call.headers).ok_or_else(Problem::unauthorized)?.to_owned());
+        let authenticate = Authenticate { api_key: String::clone(&api_key), from: call.peer.ip(), scope };
         let asked_at = Instant::now();
-        let application = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await?;
+        let Principal { application, .. } = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await?;
         let time_left = api.limits.ask_time.saturating_sub(asked_at.elapsed());
         Ok(Self { application, api_key, time_left })
     }

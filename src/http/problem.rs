@@ -14,7 +14,7 @@ use warp::{Reply, reply::Response};
 
 use crate::{
     domain::Refusal,
-    messages::{Failure, Unauthorized},
+    messages::{Denied, Failure},
     supervision::AskError,
 };
 
@@ -28,6 +28,7 @@ pub(super) enum Code {
     FieldType,
     FieldDuplicate,
     Unauthorized,
+    ScopeMissing,
     NotFound,
     NumberUnknown,
     MethodNotAllowed,
@@ -58,6 +59,7 @@ impl Code {
             Self::FieldType => (StatusCode::BAD_REQUEST, "field-type", "A member of the body has the wrong type"),
             Self::FieldDuplicate => (StatusCode::BAD_REQUEST, "field-duplicate", "A member of the body stands there twice"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
+            Self::ScopeMissing => (StatusCode::FORBIDDEN, "scope-missing", "The API key is not meant for this"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing of that name"),
             Self::NumberUnknown => (StatusCode::NOT_FOUND, "number-unknown", "No live number of this application"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here"),
@@ -215,9 +217,14 @@ where
     }
 }
 
-impl From<Unauthorized> for Problem {
-    fn from(Unauthorized: Unauthorized) -> Self {
-        Self::unauthorized()
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unknown | Denied::Expired(_) | Denied::NotFromThere(_) => Self::unauthorized(),
+            Denied::ScopeMissing(_, scope) => {
+                Self::new(Code::ScopeMissing, "Its application must be given a key with that scope").with("scope", scope.as_str())
+            }
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! Which path leads to which handler. Paths match, or the answer is 404; everything after that is the handler's
 //! reply, never a rejection: so the first thing that is wrong is the one that is answered.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use super::{Asks, Limits, dev_inbox, health, problem::Problem, verifications};
+use super::{Asks, Limits, dev_inbox, front::Peer, health, problem::Problem, verifications};
 
 /// What every handler needs.
 pub(super) struct Api {
@@ -19,6 +19,7 @@ pub(super) struct Api {
 /// What handlers see of a request.
 pub(super) struct Call {
     pub method: Method,
+    pub peer: SocketAddr,
     pub headers: HeaderMap,
     pub body: BodyStream,
 }
@@ -39,9 +40,10 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 
 /// The request behind a path that matched. It rejects nothing.
 pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy {
-    warp::method().and(warp::header::headers_cloned()).and(warp::body::stream()).map(|method, headers, body| {
+    let request = warp::method().and(warp::ext::get::<Peer>()).and(warp::header::headers_cloned()).and(warp::body::stream());
+    request.map(|method, Peer(peer), headers, body| {
         let body: BodyStream = Box::pin(whole_chunks(body));
-        Call { method, headers, body }
+        Call { method, peer, headers, body }
     })
 }
 

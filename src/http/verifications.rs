@@ -16,7 +16,7 @@ use super::{
     routes::{Api, Call, answer, call},
 };
 use crate::{
-    domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Status, Token, VerificationView},
+    domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Scope, Status, Token, VerificationView},
     messages::{CancelVerification, CheckByNumber, CheckNumber, ReadVerification, ResendVerification, StartVerification},
 };
 
@@ -69,7 +69,7 @@ async fn answer_resends(id: String, api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call, Scope::StartVerifications).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
@@ -103,14 +103,14 @@ fn location(verification: &VerificationView) -> HeaderValue {
 }
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, call, Scope::ReadVerifications).await?;
     let read = ReadVerification { application: caller.application.clone(), id };
     let verification = api.asks.read_verification.ask(read, caller.time_left).await?;
     Ok(json(StatusCode::OK, &VerificationBody::from(&verification)))
 }
 
 async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call, Scope::CheckNumbers).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
@@ -122,7 +122,7 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
 }
 
 async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call, Scope::CheckNumbers).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
@@ -135,7 +135,7 @@ async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
 
 /// It takes no body, or an empty object.
 async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, &call, Scope::StartVerifications).await?;
     if body::is_declared(&call.headers) {
         let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
         Members::of_body(&body)?.finish()?;
@@ -147,7 +147,7 @@ async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> 
 }
 
 async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call.headers).await?;
+    let caller = Caller::authenticate(api, call, Scope::StartVerifications).await?;
     let cancel = CancelVerification { application: caller.application.clone(), id };
     api.asks.cancel_verification.ask(cancel, caller.time_left).await?;
     let mut response = Response::default();

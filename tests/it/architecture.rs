@@ -40,6 +40,7 @@ const PARTS: &[Part] = &[
     Part { path: "domain", ours: &[], crates: &[] },
     Part { path: "api_key", ours: &[], crates: &[] },
     Part { path: "clock", ours: &["domain"], crates: &[] },
+    Part { path: "live", ours: &[], crates: &[] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it
     Part { path: "supervision", ours: &[], crates: &["actix", "actix_rt", "tokio"] },
@@ -49,12 +50,16 @@ const PARTS: &[Part] = &[
     Part { path: "actors/mod.rs", ours: &[], crates: &[] },
     Part { path: "actors/asks.rs", ours: &["messages", "supervision"], crates: &["actix"] },
     Part { path: "actors/store_requests.rs", ours: &["domain", "messages", "store"], crates: &["actix", "tokio"] },
-    Part { path: "actors/gateway", ours: &["domain", "messages", "supervision"], crates: &["actix", "fail", "tokio"] },
+    Part {
+        path: "actors/gateway",
+        ours: &["clock", "domain", "live", "messages", "supervision"],
+        crates: &["actix", "fail", "tokio"],
+    },
     Part { path: "actors/redis_store", ours: &["clock", "messages", "store"], crates: &["actix"] },
     Part { path: "actors/embedded_store", ours: &["messages", "store"], crates: &["actix"] },
     Part {
         path: "actors/mailer",
-        ours: &["domain", "mail", "messages", "supervision"],
+        ours: &["domain", "live", "mail", "messages", "supervision"],
         crates: &["actix", "actix_rt", "fail", "tokio"],
     },
     // what stands around them
@@ -72,7 +77,7 @@ const PARTS: &[Part] = &[
     Part { path: "cli/mail", ours: &["clock", "config", "demo", "domain", "mail"], crates: &["clap"] },
     Part {
         path: "app",
-        ours: &["actors", "clock", "config", "demo", "domain", "http", "mail", "messages", "store", "supervision"],
+        ours: &["actors", "clock", "config", "demo", "domain", "http", "live", "mail", "messages", "store", "supervision"],
         crates: &["actix", "actix_rt", "tokio"],
     },
     Part {

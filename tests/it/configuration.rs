@@ -6,7 +6,7 @@ use fiador::{
     api_key::{ApiKey, key_hash_to_text},
     config::{Config, ConfigError, Log, LogFormat, Mail, SmtpTls, Store},
     demo,
-    domain::{EmailAddress, Limits, Purpose},
+    domain::{ApiKeyGrant, EmailAddress, Limits, Purpose},
 };
 
 use crate::kit::place::Place;
@@ -34,6 +34,11 @@ fn application(more: &str) -> String {
 
 fn with_inbox(more: &str) -> String {
     format!("[dev]\ninbox = true\n{}", application(more))
+}
+
+/// As [`with_inbox`], with `more` said of the key.
+fn with_key(more: &str) -> String {
+    with_inbox("").replace("\" }]", &format!("\", {more} }}]"))
 }
 
 fn with_smtp(more: &str) -> String {
@@ -260,6 +265,10 @@ fn values_that_are_not_allowed_are_refused_with_what_is() {
         (with_inbox("limits = { ttl_seconds = 601 }"), "applications[0].limits.ttl_seconds must be 60 to 600"),
         (with_inbox("limits = { wrong_checks = 0 }"), "applications[0].limits.wrong_checks must be 1 to 10"),
         (with_inbox("").replace("shop", "The Shop"), "applications[0].name must be 1 to 64 of a-z, 0-9 and -"),
+        (with_key("scopes = [\"users\", \"user\"]"), "applications[0].keys[0].scopes[1] must be one of verifications:start,"),
+        (with_key("scopes = []"), "applications[0].keys[0].scopes must name a scope"),
+        (with_key("networks = [\"10.0.0.0/33\"]"), "applications[0].keys[0].networks[0] must be a network, such as"),
+        (with_key("expires_at = 2027-01-31"), "applications[0].keys[0].expires_at must be a date and time with its offset"),
         (with_inbox("").replace(HASH, CANARY), "applications[0].keys[0].hash must be sha256: and 64 hexadecimal digits"),
         ("[dev]\ninbox = true\n[[applications]]\nname = \"a\"\nkeys = []".to_owned(), "applications[0].keys must be one or two"),
         (with_inbox(&application("")), "config.toml:7: applications[1].name is the name of an application above"),
@@ -465,7 +474,7 @@ fn a_new_keys_lines_declare_its_application() {
     let config = place.load().unwrap();
 
     assert_eq!(config.applications[0].name.as_str(), "shop");
-    assert_eq!(config.applications[0].key_hashes, [key.hash()]);
+    assert_eq!(config.applications[0].keys, [ApiKeyGrant::new(key.hash())]);
     assert!(config_lines.contains(&key_hash_to_text(&key.hash())));
     assert!(!config_lines.contains(key.as_str()));
     assert_ne!(place.fiador(&["key", "new", "shop"], &[]).stdout, printed.as_bytes());
@@ -516,7 +525,7 @@ fn the_demo_key_is_made_once_for_its_owner_alone() {
     let line = fs::read_to_string(&path).unwrap();
     let key = ApiKey::parse(line.strip_suffix('\n').unwrap()).unwrap();
     assert_eq!((mode(&path), mode(&data_dir)), (0o600, 0o700));
-    assert_eq!(made.key_hashes, [key.hash()]);
+    assert_eq!(made.keys, [ApiKeyGrant::new(key.hash())]);
     assert_eq!(found, made);
     assert_eq!(fs::read_dir(&data_dir).unwrap().count(), 1);
 }
@@ -528,7 +537,7 @@ fn starts_at_once_agree_on_one_demo_key() {
     let starts: Vec<_> = (0..8)
         .map(|_| {
             let data_dir = data_dir.clone();
-            thread::spawn(move || demo::application(&data_dir, &sender()).unwrap().0.key_hashes)
+            thread::spawn(move || demo::application(&data_dir, &sender()).unwrap().0.keys[0].hash)
         })
         .collect();
 

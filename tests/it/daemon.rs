@@ -3,8 +3,10 @@
 mod crash;
 mod falls;
 mod first_use;
+mod keys;
 mod logs;
 mod mail;
 mod redis;
+mod reload;
 mod requests;
 mod stop;

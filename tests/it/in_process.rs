@@ -1,13 +1,20 @@
 //! What HTTP can do, a message can do.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use fiador::{
-    domain::{Budget, DeliveryStatus, Locale, Purpose, Refusal, Status, Token, TtlLimits},
-    messages::{AskReadiness, Failure, StartVerification},
+    api_key::ApiKey,
+    clock::Clock,
+    domain::{
+        ApiKeyGrant, ApplicationName, Budget, DeliveryStatus, Locale, Principal, Purpose, Refusal, Scope, Status, Token,
+        TtlLimits,
+    },
+    messages::{AskReadiness, Authenticate, Denied, Failure, StartVerification},
     supervision::AskError,
     testing::TestService,
 };
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
     Err(Failure::Refused(refusal))
@@ -211,4 +218,25 @@ async fn the_same_number_is_mailed_again_on_request() {
     while service.mails("ada@example.org").await.len() < 2 {} // each turn awaits the Mailer
     assert_eq!(service.mailed_number("ada@example.org").await, number);
     assert!(service.check(&verification.id, &number).await.is_ok());
+}
+
+#[actix::test]
+async fn a_key_opens_what_it_is_granted_until_it_runs_out() {
+    let key = ApiKey::draw();
+    let expires_at = Some(Clock::system().now() + Duration::from_secs(3600));
+    let grant = ApiKeyGrant { expires_at, ..ApiKeyGrant::new(key.hash()) };
+    let label = grant.label();
+    let service = TestService::start_with(|application| application.keys = vec![grant]).await;
+    let authenticate = service.service().asks::<Authenticate>();
+    let present = |api_key: &str, scope| {
+        authenticate.ask(Authenticate { api_key: api_key.to_owned(), from: Ipv4Addr::LOCALHOST.into(), scope }, PATIENCE)
+    };
+    let principal = Principal { application: ApplicationName::parse("test").unwrap(), key: label };
+
+    assert_eq!(present(key.as_str(), Scope::CheckNumbers).await, Ok(principal.clone()));
+    assert_eq!(present(ApiKey::draw().as_str(), Scope::CheckNumbers).await, Err(AskError::Refused(Denied::Unknown)));
+    let lacking = Denied::ScopeMissing(principal.clone(), Scope::Admin);
+    assert_eq!(present(key.as_str(), Scope::Admin).await, Err(AskError::Refused(lacking)));
+    service.advance(Duration::from_secs(3600));
+    assert_eq!(present(key.as_str(), Scope::CheckNumbers).await, Err(AskError::Refused(Denied::Expired(principal))));
 }

@@ -12,8 +12,10 @@ use actix::prelude::*;
 use fiador::{
     actors::mailer::{MAX_IN_HAND, MAX_SENDS, Mailer},
     domain::{ApplicationName, LeasedMessage, MessageOutcome, Moment, Refusal},
+    live::Live,
     mail::{
         inbox::{CAPACITY, Inbox},
+        rendering::Renderer,
         smtp::SmtpTls,
         transport::Route,
     },
@@ -31,7 +33,13 @@ use crate::kit::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn start_mailer(route: Route, store: &StoreHandle) -> Guarded<Mailer> {
-    let mailer = Mailer::new(route, Arc::new(vec![application()]), Arc::default(), store.claim(), store.settle());
+    let mailer = Mailer::new(
+        route,
+        Live::new(vec![Arc::new(application())]),
+        Live::new(Renderer::default()),
+        store.claim(),
+        store.settle(),
+    );
     start("mailer", Policy::default(), MAX_IN_HAND, |_| {}, |_| mailer)
 }
 

@@ -6,6 +6,7 @@ use fiador::{
     actors::mailer::{MAX_IN_HAND, Mailer},
     config::Config,
     domain::{Application, IdentityNumber, LeasedMessage, Locale, MessageOutcome, Moment, Purpose},
+    live::Live,
     mail::{
         rendering::{Mail, Renderer},
         smtp::SmtpTls,
@@ -391,8 +392,9 @@ async fn a_preview_is_what_the_mailer_sends_for_the_same_number() {
     let mut sink = SmtpSink::start(SmtpTls::None).await;
     let mut store = FakeStore::start(vec![], 0);
     let route = Route::smtp(vec![sink.settings()]).unwrap();
-    let renderer = Arc::new(Renderer::new(templates));
-    let mailer = Mailer::new(route, Arc::new(applications), renderer, store.claim(), store.settle());
+    let renderer = Live::new(Renderer::new(templates));
+    let applications = Live::new(applications.into_iter().map(Arc::new).collect());
+    let mailer = Mailer::new(route, applications, renderer, store.claim(), store.settle());
     let mailer = start("mailer", Policy::default(), MAX_IN_HAND, |_| {}, |_| mailer);
 
     mailer.asks().ask(MailQueued { message: Box::new(message) }, Duration::from_secs(60)).await.unwrap();

@@ -12,7 +12,8 @@ use tracing::{error, info};
 
 use super::{MAX_SENDS, settling};
 use crate::{
-    domain::{Application, LeasedMessage, MessageOutcome},
+    domain::{Application, Applications, LeasedMessage, MessageOutcome},
+    live::Live,
     mail::{
         rendering::{Mail, RenderError, Renderer},
         transport::{Route, Transport},
@@ -27,9 +28,9 @@ const INTERNAL_ERROR: &str = "internal error";
 
 pub(super) struct Crew {
     route: Route,
-    applications: Arc<Vec<Application>>,
+    applications: Live<Applications>,
     settle: Ask<SettleMessage>,
-    renderer: Arc<Renderer>,
+    renderer: Live<Renderer>,
     /// A permit is a worker; closed when nothing more is to be begun.
     turns: Semaphore,
     /// What the idle workers send with; the last one is the warmest.
@@ -59,8 +60,8 @@ impl Drop for Held {
 impl Crew {
     pub(super) fn new(
         route: Route,
-        applications: Arc<Vec<Application>>,
-        renderer: Arc<Renderer>,
+        applications: Live<Applications>,
+        renderer: Live<Renderer>,
         settle: Ask<SettleMessage>,
         in_hand: Rc<watch::Sender<usize>>,
     ) -> Self {
@@ -161,11 +162,12 @@ impl Crew {
     }
 
     fn render(&self, message: &LeasedMessage) -> Result<Mail, MessageOutcome> {
-        let is_its = |application: &&Application| application.name == message.application;
-        let Some(application) = self.applications.iter().find(is_its) else {
+        let is_its = |application: &&Arc<Application>| application.name == message.application;
+        let applications = self.applications.now();
+        let Some(application) = applications.iter().find(is_its) else {
             return Err(MessageOutcome::Refused("application is not declared".to_owned()));
         };
-        self.renderer.render(message, application).map_err(|cause| match cause {
+        self.renderer.now().render(message, application).map_err(|cause| match cause {
             RenderError::Address => MessageOutcome::Refused(cause.to_string()),
             RenderError::Template(_) | RenderError::Build(_) => {
                 error!(application = %message.application, error = %cause, "a mail could not be written");

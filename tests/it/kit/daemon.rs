@@ -127,8 +127,13 @@ impl Home {
 }
 
 fn application(name: &str, key: &str) -> String {
+    application_whose_key(name, key, "")
+}
+
+/// The block that declares an application with one key, of which `more` is said.
+pub fn application_whose_key(name: &str, key: &str, more: &str) -> String {
     let hash = key_hash_to_text(&ApiKey::parse(key).unwrap().hash());
-    format!("[[applications]]\nname = \"{name}\"\nkeys = [{{ hash = \"{hash}\" }}]\n")
+    format!("[[applications]]\nname = \"{name}\"\nkeys = [{{ hash = \"{hash}\"{more} }}]\n")
 }
 
 /// A daemon that runs. Dropped, it is killed.
@@ -172,6 +177,11 @@ impl Daemon {
     /// What Ctrl-C does.
     pub async fn interrupt(&self) {
         self.signal("INT").await;
+    }
+
+    /// Asks it to read its configuration anew.
+    pub async fn hang_up(&self) {
+        self.signal("HUP").await;
     }
 
     /// What a process supervisor does.

@@ -21,7 +21,7 @@ pub fn application() -> Application {
     Application {
         name: ApplicationName::parse("shop").unwrap(),
         display_name: "Corner Shop".to_owned(),
-        key_hashes: vec![],
+        keys: vec![],
         locale: Locale::EN,
         from: address("codes@shop.example"),
         reply_to: Some(address("help@shop.example")),

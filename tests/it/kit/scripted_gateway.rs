@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use actix::prelude::*;
 use fiador::{
     domain::{
-        ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, Moment, Purpose, Refusal, Status, Token,
-        VerificationId, VerificationView,
+        ApiKeyGrant, ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, Moment, Principal, Purpose, Refusal,
+        Scope, Status, Token, VerificationId, VerificationView,
     },
     http::Asks,
     messages::{
-        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, Failure, NotReady, ReadInbox,
-        ReadVerification, ResendVerification, StartVerification, Unauthorized,
+        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, Denied, Failure, NotReady,
+        ReadInbox, ReadVerification, ResendVerification, StartVerification,
     },
     supervision::{self, Policy},
 };
@@ -43,6 +43,8 @@ pub struct Answers {
     pub cancel: Result<(), Failure>,
     pub readiness: Result<Vec<NotReady>, Failure>,
     pub inbox: Vec<CapturedMail>,
+    /// A scope that the key lacks.
+    pub lacked_scope: Option<Scope>,
     /// It panics instead.
     pub falls: bool,
 }
@@ -56,6 +58,7 @@ impl Default for Answers {
             cancel: Ok(()),
             readiness: Ok(Vec::new()),
             inbox: Vec::new(),
+            lacked_scope: None,
             falls: false,
         }
     }
@@ -149,11 +152,18 @@ impl Actor for ScriptedGateway {
 impl Supervised for ScriptedGateway {}
 
 impl Handler<Authenticate> for ScriptedGateway {
-    type Result = Result<ApplicationName, Unauthorized>;
+    type Result = Result<Principal, Denied>;
 
     fn handle(&mut self, ask: Authenticate, _: &mut Context<Self>) -> Self::Result {
         *self.script.0.authentications.lock().unwrap() += 1;
-        if ask.api_key == KEY { Ok(ApplicationName::parse("shop").unwrap()) } else { Err(Unauthorized) }
+        let lacked = self.script.answers().lacked_scope;
+        let principal =
+            Principal { application: ApplicationName::parse("shop").unwrap(), key: ApiKeyGrant::new([7; 32]).label() };
+        match ask.api_key == KEY {
+            true if lacked == Some(ask.scope) => Err(Denied::ScopeMissing(principal, ask.scope)),
+            true => Ok(principal),
+            false => Err(Denied::Unknown),
+        }
     }
 }
 

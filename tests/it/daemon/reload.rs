@@ -1,0 +1,73 @@
+//! SIGHUP: the configuration is read anew, and taken whole or not at all.
+
+use std::time::{Duration, Instant};
+
+use fiador::api_key::ApiKey;
+
+use crate::kit::{caller::Caller, daemon::Home};
+
+const DEV: &str = "[dev]\ninbox = true\n";
+
+#[tokio::test]
+async fn a_key_that_was_taken_out_is_refused_within_five_seconds_also_on_an_open_connection() {
+    let (home, old_key) = Home::with_application(DEV);
+    let daemon = home.start().await;
+    let (old, new_key) = (Caller::of(&daemon, &old_key), ApiKey::draw());
+    let id = old.start_for("ada@example.org").await;
+
+    home.declare_application(DEV, new_key.as_str());
+    let taken_out_at = Instant::now();
+    daemon.hang_up().await;
+    while old.read(&id).await.status != 401 {}
+
+    assert!(taken_out_at.elapsed() < Duration::from_secs(5));
+    assert_eq!(Caller::of(&daemon, new_key.as_str()).read(&id).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_wrong_changes_nothing_and_is_told_by_line() {
+    let (home, key) = Home::with_application(DEV);
+    let daemon = home.start().await;
+    let caller = Caller::of(&daemon, &key);
+    let id = caller.start_for("ada@example.org").await;
+
+    home.declare_application("[dev]\ninbox = perhaps\n", ApiKey::draw().as_str());
+    daemon.hang_up().await;
+    daemon.until_logged("configuration not reloaded").await;
+
+    assert!(daemon.logged().iter().any(|line| line.contains("config.toml:2")), "{:#?}", daemon.logged());
+    assert_eq!(caller.read(&id).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named_and_nothing_else_changes_either() {
+    let (home, key) = Home::with_application(DEV);
+    let daemon = home.start().await;
+    let caller = Caller::of(&daemon, &key);
+    let id = caller.start_for("ada@example.org").await;
+
+    let config = format!("{DEV}[store]\nredis_url = \"redis://localhost:1/0\"\n[shutdown]\ngrace_seconds = 7\n");
+    home.declare_application(&config, ApiKey::draw().as_str());
+    daemon.hang_up().await;
+    daemon.until_logged("store, shutdown: cannot change while the daemon runs").await;
+
+    assert_eq!(caller.read(&id).await.status, 200);
+}
+
+#[tokio::test]
+async fn mails_are_written_by_the_templates_of_the_newest_configuration() {
+    let (home, key) = Home::with_application(DEV);
+    let daemon = home.start().await;
+
+    for part in ["subject", "txt", "html"] {
+        home.write(&format!("words/en/default.{part}"), if part == "subject" { "Neu" } else { "Neu:\n{{ number }}\n" });
+    }
+    home.declare_application(&format!("{DEV}[mail]\ntemplates_dir = \"words\"\n"), &key);
+    daemon.hang_up().await;
+    daemon.until_logged("configuration reloaded").await;
+    let caller = Caller::of(&daemon, &key);
+    caller.start_for("ada@example.org").await;
+
+    let mails = caller.get("/dev/inbox/messages?to=ada@example.org&wait_seconds=30").await.json();
+    assert_eq!(mails[0]["subject"], "Neu");
+}
