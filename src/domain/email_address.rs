@@ -86,6 +86,13 @@ impl EmailAddress {
         format!("{}@{}", self.local(), self.ascii_domain())
     }
 
+    /// The address for records that tell addresses apart and name none: its first letter or digit, if it begins with one of
+    /// ASCII, and its domain as A-labels, `a***@example.org`.
+    pub fn masked(&self) -> String {
+        let first = self.local().chars().next().filter(char::is_ascii_alphanumeric);
+        format!("{}***@{}", first.map(String::from).unwrap_or_default(), self.ascii_domain())
+    }
+
     /// The domain as lower-case A-labels.
     pub fn ascii_domain(&self) -> String {
         domain_to_ascii(self.domain()).expect("`parse` converted it before")
@@ -176,6 +183,18 @@ mod tests {
         for text in ["ada@exämple.org", "ada@почта.рф", "ada@почта.example.org", "ada@日本のtv.jp", "ada@παράδειγμα.gr"]
         {
             assert!(EmailAddress::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_masked_address_shows_one_letter_of_ascii_and_the_domain() {
+        for (text, masked) in [
+            ("Ada@Example.ORG", "A***@example.org"),
+            ("7@exämple.org", "7***@xn--exmple-cua.org"),
+            ("ñu@example.org", "***@example.org"),
+            ("+a@example.org", "***@example.org"),
+        ] {
+            assert_eq!(EmailAddress::parse(text).unwrap().masked(), masked);
         }
     }
 
