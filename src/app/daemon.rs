@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     actors::{Gateway, StoreAsks},
+    audit::{AuditLog, Entry},
     clock::Clock,
     config::Config,
     domain::ApplicationName,
@@ -100,6 +101,7 @@ impl Daemon {
             acceptors.push(accept(compat_acceptor, compat_ports.into_iter().flatten().collect(), &stop_accepting));
         }
         tracing::info!(http.listen = %address, cells = count, "daemon started");
+        parts.audit().append(&Entry { event: "daemon.started", ..Entry::default() });
         let grace = config.shutdown_grace;
         Ok(Self { address, grace, acceptors, stop_accepting, cells, parts, mailer, mailer_thread, escalations })
     }
@@ -107,6 +109,11 @@ impl Daemon {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its audit log.
+    pub fn audit(&self) -> &AuditLog {
+        self.parts.audit()
     }
 
     /// Returns when an actor's restart budget is spent.
@@ -138,6 +145,8 @@ impl Daemon {
         }
         self.mailer_thread.stop();
         let _ = self.mailer_thread.join();
+        self.parts.audit().append(&Entry { event: "daemon.stopped", ..Entry::default() });
+        self.parts.audit().finish();
         tracing::info!("daemon stopped");
     }
 }
@@ -207,17 +216,19 @@ async fn furnish(plan: CellPlan) -> (Doors, Vec<Service>) {
     let store = parts.start_store();
     let _ = timeout(STORE_PATIENCE, until_up(&store.asks)).await; // it may be gone for long: then all is 503 until it is back
     let gateway = parts.start_gateway(store.asks.clone(), mailer.asks.clone());
-    let (compat_port, compat_service) = compat.map(|application| compat_door(&gateway, application, limits)).unzip();
+    let audit = parts.audit().clone();
+    let (compat_port, compat_service) =
+        compat.map(|application| compat_door(&gateway, application, limits, audit.clone())).unzip();
     let (api_port, connections) = door(&gateway);
-    let front = Front::new(asks(&gateway, store, mailer), limits);
+    let front = Front::new(asks(&gateway, store, mailer), limits, audit);
     let services = std::iter::once(Service { front, connections }).chain(compat_service).collect();
     (Doors { api: api_port, compat: compat_port }, services)
 }
 
-fn compat_door(gateway: &Guarded<Gateway>, application: ApplicationName, limits: Limits) -> (CellPort, Service) {
+fn compat_door(gateway: &Guarded<Gateway>, application: ApplicationName, limits: Limits, audit: AuditLog) -> (CellPort, Service) {
     let asks = CompatAsks { application, start_verification: gateway.asks(), check_by_number: gateway.asks() };
     let (port, connections) = door(gateway);
-    (port, Service { front: Front::compat(asks, limits), connections })
+    (port, Service { front: Front::compat(asks, limits, audit), connections })
 }
 
 fn door(gateway: &Guarded<Gateway>) -> (CellPort, CellConnections) {

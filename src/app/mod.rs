@@ -1,6 +1,7 @@
 //! The composition root: what the daemon consists of, in which order it starts, and how it stops.
 
 mod banner;
+mod changes;
 mod daemon;
 mod parts;
 mod reload;
@@ -20,7 +21,8 @@ pub use service::Service;
 use reload::Reloading;
 
 use crate::{
-    clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError, store::RingError,
+    audit::AuditError, clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError,
+    store::RingError,
 };
 
 /// Why the daemon did not start; one line, with what mends it.
@@ -41,6 +43,9 @@ pub enum StartError {
     /// No way to send mails.
     #[error(transparent)]
     Smtp(#[from] SmtpSetupError),
+    /// No audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// No listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -60,10 +65,10 @@ pub fn run(config: Config, load: LoadConfig) -> Result<ExitCode, StartError> {
     system.block_on(async {
         let mut signals = Signals::listen()?;
         let banner = banner::Banner::of(&config);
-        let reloading = Reloading::new(config.clone(), load);
+        let mut reloading = Reloading::new(config.clone(), load);
         let mut daemon = Daemon::start(config, clock()).await?;
         banner.print(daemon.address());
-        let ending = until_the_end(&mut daemon, &mut signals, &reloading).await;
+        let ending = until_the_end(&mut daemon, &mut signals, &mut reloading).await;
         actix_rt::spawn(async move {
             signals.stop().await;
             tracing::warn!("stopped a second time: aborting");
@@ -74,7 +79,7 @@ pub fn run(config: Config, load: LoadConfig) -> Result<ExitCode, StartError> {
     })
 }
 
-async fn until_the_end(daemon: &mut Daemon, signals: &mut Signals, reloading: &Reloading) -> Ending {
+async fn until_the_end(daemon: &mut Daemon, signals: &mut Signals, reloading: &mut Reloading) -> Ending {
     loop {
         tokio::select! {
             signal = signals.next() => match signal {

@@ -2,10 +2,12 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use actix::prelude::*;
 use tokio::sync::mpsc::UnboundedSender;
+use zeroize::Zeroizing;
 
 use super::StartError;
 use crate::{
     actors::{EmbeddedStore, Gateway, MailAsks, Mailer, RedisStore, StoreAsks, mailer::MAX_IN_HAND},
+    audit::AuditLog,
     clock::Clock,
     config::{Config, Mail, Smtp, Store},
     demo,
@@ -41,6 +43,7 @@ pub struct Parts {
     store: StorePlan,
     route: Route,
     renderer: Live<Renderer>,
+    audit: AuditLog,
     escalations: UnboundedSender<Escalation>,
 }
 
@@ -86,9 +89,13 @@ impl Parts {
                 Route::memory(Inbox::new(move || clock.now()))
             }
         };
-        let store = prepare_store(config, clock.clone()).await?;
+        let (store, audit_key) = prepare_store(config, clock.clone()).await?;
+        let audit = match config.audit.clone() {
+            Some(destination) => AuditLog::start(destination, clock.clone(), audit_key)?,
+            None => AuditLog::off(),
+        };
         let renderer = Live::new(Renderer::new(config.templates.clone()));
-        Ok(Self { applications, clock, store, route, renderer, escalations })
+        Ok(Self { applications, clock, store, route, renderer, audit, escalations })
     }
 
     /// Takes from `config` what can change while everything runs: all of it, or nothing.
@@ -97,9 +104,15 @@ impl Parts {
     /// [`StartError`]: nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let applications = applications(config)?;
+        self.audit.reopen()?;
         self.applications.replace(applications);
         self.renderer.replace(Renderer::new(config.templates.clone()));
         Ok(())
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     /// Starts a store on this arbiter.
@@ -154,13 +167,15 @@ fn applications(config: &Config) -> Result<Applications, StartError> {
     Ok(applications.into_iter().map(Arc::new).collect())
 }
 
-async fn prepare_store(config: &Config, clock: Clock) -> Result<StorePlan, StartError> {
+/// The store, and the key of its ring that is for the audit log.
+async fn prepare_store(config: &Config, clock: Clock) -> Result<(StorePlan, Zeroizing<[u8; 32]>), StartError> {
     match &config.store {
         Store::Redis(server) => {
             let settings = RedisSettings::new(server.connection_info());
             let claim = |fingerprint, origin| redis::claim_ring(&settings, fingerprint, origin);
             let ring = store::open_or_make(&config.data_dir, claim).await?;
-            Ok(StorePlan::Redis(Box::new((settings, ring, clock))))
+            let audit_key = ring.audit_key();
+            Ok((StorePlan::Redis(Box::new((settings, ring, clock))), audit_key))
         }
         Store::Embedded => {
             let path = config.data_dir.join("fiador.redb");
@@ -169,7 +184,8 @@ async fn prepare_store(config: &Config, clock: Clock) -> Result<StorePlan, Start
                 async { claimed }
             };
             let ring = store::open_or_make(&config.data_dir, claim).await?;
-            Ok(StorePlan::Embedded(Box::new(Writer::start(&path, Vault::new(ring), clock)?)))
+            let audit_key = ring.audit_key();
+            Ok((StorePlan::Embedded(Box::new(Writer::start(&path, Vault::new(ring), clock)?)), audit_key))
         }
     }
 }

@@ -3,16 +3,19 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
-use super::{Daemon, StartError};
-use crate::config::{Config, ConfigError};
+use super::{Daemon, StartError, changes::changes};
+use crate::{
+    audit::Entry,
+    config::{Config, ConfigError},
+};
 
 /// Reads the configuration anew.
 pub type LoadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
 
 /// Takes from the configuration, on SIGHUP, what can change while everything runs: all of it, or nothing.
 pub(super) struct Reloading {
-    /// What the daemon was started with: what cannot change goes by it.
-    started_with: Config,
+    /// What the daemon goes by.
+    running: Config,
     load: LoadConfig,
 }
 
@@ -31,24 +34,38 @@ enum ReloadError {
 }
 
 impl Reloading {
-    pub(super) fn new(started_with: Config, load: LoadConfig) -> Self {
-        Self { started_with, load }
+    pub(super) fn new(running: Config, load: LoadConfig) -> Self {
+        Self { running, load }
     }
 
-    pub(super) async fn reload(&self, daemon: &Daemon) {
+    pub(super) async fn reload(&mut self, daemon: &Daemon) {
         match self.try_to(daemon).await {
-            Ok(()) => tracing::info!("configuration reloaded"),
-            Err(cause) => tracing::error!(cause = %cause, "configuration not reloaded; the one before holds on"),
+            Ok(changes) => {
+                tracing::info!("configuration reloaded");
+                record(daemon, "configuration.reloaded", &changes);
+            }
+            Err(cause) => {
+                tracing::error!(cause = %cause, "configuration not reloaded; the one before holds on");
+                record(daemon, "configuration.refused", &[cause.to_string()]);
+            }
         }
     }
 
-    async fn try_to(&self, daemon: &Daemon) -> Result<(), ReloadError> {
+    /// What has changed.
+    async fn try_to(&mut self, daemon: &Daemon) -> Result<Vec<String>, ReloadError> {
         let load = self.load.clone();
         let config = spawn_blocking(move || load()).await.expect("loading returns its errors")?;
-        let fixed = self.started_with.fixed_differences(&config);
+        let fixed = self.running.fixed_differences(&config);
         if !fixed.is_empty() {
             return Err(ReloadError::Fixed(fixed));
         }
-        Ok(daemon.reload(&config)?)
+        daemon.reload(&config)?;
+        let changes = changes(&self.running, &config);
+        self.running = config;
+        Ok(changes)
     }
+}
+
+fn record(daemon: &Daemon, event: &'static str, changes: &[String]) {
+    daemon.audit().append(&Entry { event, changes, ..Entry::default() });
 }

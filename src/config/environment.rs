@@ -22,6 +22,7 @@ const KEYS: &[(&str, Set)] = &[
     ("store.redis_password_file", |settings, text| set(&mut settings.store.redis_password_file, text)),
     ("mail.templates_dir", |settings, text| set(&mut settings.mail.templates_dir, text)),
     ("dev.inbox", |settings, text| set(&mut settings.dev.inbox, text)),
+    ("audit.to", |settings, text| set(&mut settings.audit.to, text)),
     ("log.level", |settings, text| set(&mut settings.log.level, text)),
     ("log.format", |settings, text| set(&mut settings.log.format, text)),
     ("shutdown.grace_seconds", |settings, text| set(&mut settings.shutdown.grace_seconds, text)),

@@ -2,6 +2,7 @@
 //! its unit, range and default stand in `config.toml`.
 
 mod applications;
+mod audit;
 mod compat;
 mod environment;
 mod error;
@@ -29,6 +30,7 @@ pub use secret::Secret;
 pub use store::{RedisServer, Store};
 
 use crate::{
+    audit::Destination,
     domain::{Application, EmailAddress},
     mail::templates::Templates,
 };
@@ -59,6 +61,8 @@ pub struct Config {
     /// The sender of the demo application's mails: given exactly when that application is to be made, because none is declared
     /// and the listener is loopback.
     pub demo_sender: Option<EmailAddress>,
+    /// Where the audit log goes; default nowhere.
+    pub audit: Option<Destination>,
     /// What is logged, and how.
     pub log: Log,
     /// How long a stop waits for what is under way, 1 to 300 seconds; default 20.
@@ -117,6 +121,7 @@ impl Config {
             ("compat", self.compat == other.compat),
             ("store", self.store == other.store),
             ("smtp and dev.inbox", self.mail == other.mail),
+            ("audit", self.audit == other.audit),
             ("log", self.log == other.log),
             ("shutdown", self.shutdown_grace == other.shutdown_grace),
         ];

@@ -17,6 +17,7 @@ pub(super) struct Settings {
     pub store: StoreSettings,
     pub mail: MailSettings,
     pub dev: DevSettings,
+    pub audit: AuditSettings,
     pub log: LogSettings,
     pub shutdown: ShutdownSettings,
     pub smtp: Vec<SmtpSettings>,
@@ -32,6 +33,7 @@ impl Default for Settings {
             store: StoreSettings::default(),
             mail: MailSettings::default(),
             dev: DevSettings::default(),
+            audit: AuditSettings::default(),
             log: LogSettings::default(),
             shutdown: ShutdownSettings::default(),
             smtp: Vec::new(),
@@ -78,6 +80,12 @@ pub(super) struct MailSettings {
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct DevSettings {
     pub inbox: bool,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct AuditSettings {
+    pub to: String,
 }
 
 #[derive(Clone, Deserialize)]

@@ -50,6 +50,7 @@ impl Validation {
             templates,
             applications,
             demo_sender,
+            audit: self.audit(&settings.audit)?,
             log: self.log(&settings.log)?,
             shutdown_grace: Duration::from_secs(self.in_range(
                 "shutdown.grace_seconds",

@@ -1,6 +1,7 @@
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use ipnet::IpNet;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::{ApplicationName, Moment};
@@ -94,6 +95,12 @@ impl ApiKeyGrant {
 /// the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyLabel([u8; 4]);
+
+impl Serialize for KeyLabel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 impl fmt::Display for KeyLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

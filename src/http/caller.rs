@@ -11,10 +11,12 @@ use zeroize::Zeroizing;
 use super::{
     problem::{Code, Problem},
     routes::{Api, Call},
+    trail::{Action, Trail},
 };
 use crate::{
-    domain::{ApplicationName, OperationId, Principal, Scope},
-    messages::Authenticate,
+    domain::{ApplicationName, OperationId, Principal},
+    messages::{Authenticate, Denied},
+    supervision::AskError,
 };
 
 const KEY_PREFIX: &str = "fdr_";
@@ -33,11 +35,15 @@ pub(super) struct Caller {
 
 impl Caller {
     /// The owner of the request's API key. An absent, a malformed and an unknown key get the same answer.
-    pub async fn authenticate(api: &Api, call: &Call, scope: Scope) -> Result<Self, Problem> {
+    pub async fn authenticate(api: &Api, call: &Call, action: Action) -> Result<Self, Problem> {
+        call.trail.action(action);
         let api_key = Zeroizing::new(bearer_key(&call.headers).ok_or_else(Problem::unauthorized)?.to_owned());
-        let authenticate = Authenticate { api_key: String::clone(&api_key), from: call.peer.ip(), scope };
+        let authenticate = Authenticate { api_key: String::clone(&api_key), from: call.peer.ip(), scope: action.scope() };
         let asked_at = Instant::now();
-        let Principal { application, .. } = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await?;
+        let authenticated = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await;
+        let principal = authenticated.inspect_err(|error| note_denied(&call.trail, error))?;
+        call.trail.principal(&principal);
+        let Principal { application, .. } = principal;
         let time_left = api.limits.ask_time.saturating_sub(asked_at.elapsed());
         Ok(Self { application, api_key, time_left })
     }
@@ -50,6 +56,12 @@ impl Caller {
             None => random_operation(),
         };
         Ok(operation)
+    }
+}
+
+fn note_denied(trail: &Trail, error: &AskError<Denied>) {
+    if let AskError::Refused(denied) = error {
+        trail.denied(denied);
     }
 }
 

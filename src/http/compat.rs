@@ -17,6 +17,7 @@ use super::{
     problem::Problem,
     reply::json,
     routes::{Call, answer, call},
+    trail::Action,
 };
 use crate::{
     domain::{ApplicationName, Refusal, Token},
@@ -77,6 +78,8 @@ async fn answer_validar(compat: Arc<Compat>, call: Call) -> Response {
 
 /// `{"correo", "token"}`, both strings and nothing else. Each registration is mailed anew and replaces the one before.
 async fn register(compat: &Compat, call: Call) -> Result<Response, Refused> {
+    call.trail.action(Action::Start);
+    call.trail.application(&compat.asks.application);
     let body = body::read(&call.headers, call.body, compat.limits.body_time).await?;
     let mut members = Members::of_body(&body)?;
     let start = StartVerification {
@@ -90,12 +93,16 @@ async fn register(compat: &Compat, call: Call) -> Result<Response, Refused> {
         operation: random_operation(),
     };
     members.finish()?;
-    compat.asks.start_verification.ask(start, compat.limits.ask_time).await?;
+    call.trail.email(&start.email);
+    let verification = compat.asks.start_verification.ask(start, compat.limits.ask_time).await?;
+    call.trail.view(&verification);
     Ok(text(StatusCode::OK, REGISTERED))
 }
 
 /// `{"numero"}`, a string and nothing else. Whatever is no live number has no token, digits or not.
 async fn validate(compat: &Compat, call: Call) -> Result<Response, Refused> {
+    call.trail.action(Action::Check);
+    call.trail.application(&compat.asks.application);
     let body = body::read(&call.headers, call.body, compat.limits.body_time).await?;
     let mut members = Members::of_body(&body)?;
     let number = members.required_string("numero")?;
@@ -105,6 +112,7 @@ async fn validate(compat: &Compat, call: Call) -> Result<Response, Refused> {
         Err(AskError::Refused(Failure::Refused(Refusal::FieldInvalid { .. }))) => return Err(Refused::NoToken),
         answered => answered?,
     };
+    call.trail.approval(&approval);
     let token = approval.token.as_ref().map_or("", Token::as_str);
     Ok(json(StatusCode::OK, &Released { token }))
 }

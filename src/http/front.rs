@@ -13,7 +13,9 @@ use super::{
     Asks, CompatAsks, Limits, compat,
     problem::Problem,
     routes::{Api, routes},
+    trail::{Answered, Trail},
 };
+use crate::audit::AuditLog;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -25,31 +27,38 @@ pub(super) struct Peer(pub SocketAddr);
 #[derive(Clone)]
 pub struct Front {
     routes: BoxedFilter<(Response,)>,
+    audit: AuditLog,
 }
 
 impl Front {
     /// The front of one cell; it asks that cell's actors.
-    pub fn new(asks: Asks, limits: Limits) -> Self {
-        Self { routes: routes(&Arc::new(Api { asks, limits })) }
+    pub fn new(asks: Asks, limits: Limits, audit: AuditLog) -> Self {
+        Self { routes: routes(&Arc::new(Api { asks, limits })), audit }
     }
 
     /// The front of one cell for the old contract.
-    pub fn compat(asks: CompatAsks, limits: Limits) -> Self {
-        Self { routes: compat::routes(asks, limits) }
+    pub fn compat(asks: CompatAsks, limits: Limits, audit: AuditLog) -> Self {
+        Self { routes: compat::routes(asks, limits), audit }
     }
 
     /// Answers one request: always, and with its own id. A handler that panics is answered for.
     pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
         let request_id = Uuid::new_v4().to_string();
+        let trail = Trail::begin(&self.audit);
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(trail.clone());
         let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         let mut response = routed.unwrap_or_else(|_panic| {
             tracing::error!(request.id = request_id, "a request's handler panicked");
             Problem::internal().into_response()
         });
-        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let problem = response.extensions_mut().remove::<Problem>();
+        let code = problem.as_ref().map(Problem::code);
+        if let Some(problem) = problem {
             response = problem.render(&request_id);
         }
+        let (client, status) = (peer.ip(), response.status().as_u16());
+        trail.end(&self.audit, &Answered { request_id: &request_id, client, status, code });
         sign(&mut response, &request_id);
         response
     }

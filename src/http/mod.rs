@@ -19,6 +19,7 @@ mod problem;
 mod reply;
 mod routes;
 mod server;
+mod trail;
 mod verifications;
 
 use std::{sync::Arc, time::Duration};

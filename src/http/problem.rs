@@ -99,6 +99,11 @@ impl Problem {
         Self { code, detail: detail.into(), members: Map::new(), allow: None, retry_after_seconds: None }
     }
 
+    /// What went wrong, as the API names it.
+    pub fn code(&self) -> &'static str {
+        self.code.facts().1
+    }
+
     /// One more member beside those of RFC 9457.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());

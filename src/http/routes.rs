@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use super::{Asks, Limits, dev_inbox, front::Peer, health, problem::Problem, verifications};
+use super::{Asks, Limits, dev_inbox, front::Peer, health, problem::Problem, trail::Trail, verifications};
 
 /// What every handler needs.
 pub(super) struct Api {
@@ -20,6 +20,7 @@ pub(super) struct Api {
 pub(super) struct Call {
     pub method: Method,
     pub peer: SocketAddr,
+    pub trail: Trail,
     pub headers: HeaderMap,
     pub body: BodyStream,
 }
@@ -40,10 +41,11 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 
 /// The request behind a path that matched. It rejects nothing.
 pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy {
-    let request = warp::method().and(warp::ext::get::<Peer>()).and(warp::header::headers_cloned()).and(warp::body::stream());
-    request.map(|method, Peer(peer), headers, body| {
+    let around = warp::ext::get::<Peer>().and(warp::ext::get::<Trail>());
+    let request = warp::method().and(around).and(warp::header::headers_cloned()).and(warp::body::stream());
+    request.map(|method, Peer(peer), trail, headers, body| {
         let body: BodyStream = Box::pin(whole_chunks(body));
-        Call { method, peer, headers, body }
+        Call { method, peer, trail, headers, body }
     })
 }
 

@@ -14,9 +14,10 @@ use super::{
     problem::Problem,
     reply::{Rfc3339, json},
     routes::{Api, Call, answer, call},
+    trail::Action,
 };
 use crate::{
-    domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Scope, Status, Token, VerificationView},
+    domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Status, Token, VerificationView},
     messages::{CancelVerification, CheckByNumber, CheckNumber, ReadVerification, ResendVerification, StartVerification},
 };
 
@@ -69,7 +70,7 @@ async fn answer_resends(id: String, api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Scope::StartVerifications).await?;
+    let caller = Caller::authenticate(api, &call, Action::Start).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
@@ -84,7 +85,9 @@ async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
         operation,
     };
     members.finish()?;
+    call.trail.email(&start.email);
     let verification = api.asks.start_verification.ask(start, caller.time_left).await?;
+    call.trail.view(&verification);
     let mut response = json(StatusCode::ACCEPTED, &VerificationBody::from(&verification));
     response.headers_mut().insert(LOCATION, location(&verification));
     Ok(response)
@@ -103,14 +106,17 @@ fn location(verification: &VerificationView) -> HeaderValue {
 }
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, call, Scope::ReadVerifications).await?;
+    call.trail.verification(&id);
+    let caller = Caller::authenticate(api, call, Action::Read).await?;
     let read = ReadVerification { application: caller.application.clone(), id };
     let verification = api.asks.read_verification.ask(read, caller.time_left).await?;
+    call.trail.view(&verification);
     Ok(json(StatusCode::OK, &VerificationBody::from(&verification)))
 }
 
 async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Scope::CheckNumbers).await?;
+    call.trail.verification(&id);
+    let caller = Caller::authenticate(api, &call, Action::Check).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
@@ -118,11 +124,12 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     members.finish()?;
     let check = CheckNumber { application: caller.application.clone(), id, number, operation };
     let approval = api.asks.check_number.ask(check, caller.time_left).await?;
+    call.trail.approval(&approval);
     Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
 }
 
 async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Scope::CheckNumbers).await?;
+    let caller = Caller::authenticate(api, &call, Action::Check).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
@@ -130,12 +137,14 @@ async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
     members.finish()?;
     let check = CheckByNumber { application: caller.application.clone(), number, operation };
     let approval = api.asks.check_by_number.ask(check, caller.time_left).await?;
+    call.trail.approval(&approval);
     Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
 }
 
 /// It takes no body, or an empty object.
 async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Scope::StartVerifications).await?;
+    call.trail.verification(&id);
+    let caller = Caller::authenticate(api, &call, Action::Resend).await?;
     if body::is_declared(&call.headers) {
         let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
         Members::of_body(&body)?.finish()?;
@@ -143,11 +152,13 @@ async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> 
     let operation = caller.operation(&call.headers)?;
     let resend = ResendVerification { application: caller.application.clone(), id, operation };
     let verification = api.asks.resend_verification.ask(resend, caller.time_left).await?;
+    call.trail.view(&verification);
     Ok(json(StatusCode::ACCEPTED, &VerificationBody::from(&verification)))
 }
 
 async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, call, Scope::StartVerifications).await?;
+    call.trail.verification(&id);
+    let caller = Caller::authenticate(api, call, Action::Cancel).await?;
     let cancel = CancelVerification { application: caller.application.clone(), id };
     api.asks.cancel_verification.ask(cancel, caller.time_left).await?;
     let mut response = Response::default();

@@ -104,6 +104,11 @@ impl KeyRing {
         self.sealing.iter().find(|key| key.id == id)
     }
 
+    /// The key that hashes what the audit log must not name.
+    pub fn audit_key(&self) -> Zeroizing<[u8; 32]> {
+        self.naming_subkey("audit")
+    }
+
     /// What a store keeps to know its ring again: it tells nothing of the keys.
     pub fn fingerprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.naming_subkey("fingerprint")[..16])

@@ -41,6 +41,7 @@ const PARTS: &[Part] = &[
     Part { path: "api_key", ours: &[], crates: &[] },
     Part { path: "clock", ours: &["domain"], crates: &[] },
     Part { path: "live", ours: &[], crates: &[] },
+    Part { path: "audit", ours: &["clock", "domain"], crates: &[] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it
     Part { path: "supervision", ours: &[], crates: &["actix", "actix_rt", "tokio"] },
@@ -65,11 +66,11 @@ const PARTS: &[Part] = &[
     // what stands around them
     Part {
         path: "http",
-        ours: &["domain", "messages", "supervision"],
+        ours: &["audit", "domain", "messages", "supervision"],
         crates: &["hyper", "hyper_util", "minijinja", "tokio", "tower", "warp"],
     },
     // `mail` for the words of `tls` alone, `redis` to read its URLs
-    Part { path: "config", ours: &["api_key", "domain", "mail"], crates: &["redis"] },
+    Part { path: "config", ours: &["api_key", "audit", "domain", "mail"], crates: &["redis"] },
     Part { path: "demo", ours: &["api_key", "domain"], crates: &[] },
     Part { path: "telemetry", ours: &["config"], crates: &["tracing_subscriber"] },
     Part { path: "cli", ours: &["api_key", "app", "config", "domain", "telemetry"], crates: &["clap"] },
@@ -77,7 +78,20 @@ const PARTS: &[Part] = &[
     Part { path: "cli/mail", ours: &["clock", "config", "demo", "domain", "mail"], crates: &["clap"] },
     Part {
         path: "app",
-        ours: &["actors", "clock", "config", "demo", "domain", "http", "live", "mail", "messages", "store", "supervision"],
+        ours: &[
+            "actors",
+            "audit",
+            "clock",
+            "config",
+            "demo",
+            "domain",
+            "http",
+            "live",
+            "mail",
+            "messages",
+            "store",
+            "supervision",
+        ],
         crates: &["actix", "actix_rt", "tokio"],
     },
     Part {

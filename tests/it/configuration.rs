@@ -90,7 +90,7 @@ fn the_repositorys_file_shows_every_key_there_is() {
     let shown: toml::Value = toml::from_str(&uncommented_config()).unwrap();
 
     assert_eq!(keys_allowed_after(""), keys_of(&shown));
-    for section in ["http", "store", "mail", "dev", "log", "shutdown"] {
+    for section in ["http", "store", "mail", "dev", "audit", "log", "shutdown"] {
         assert_eq!(keys_allowed_after(&format!("[{section}]")), keys_of(&shown[section]), "{section}");
     }
     let (smtp, application) = (&shown["smtp"][0], &shown["applications"][0]);

@@ -1,5 +1,6 @@
 //! The daemon as its users have it: the real program, a process of its own, spoken to over HTTP and by signals.
 
+mod audit;
 mod crash;
 mod falls;
 mod first_use;

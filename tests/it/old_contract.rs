@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fiador::{
     app::Service,
+    audit::AuditLog,
     clock::{Clock, Hand},
     config::Config,
     domain::{Application, ApplicationName, EmailAddress, Limits, Lookup},
@@ -41,7 +42,7 @@ impl OldServer {
         let acceptor = Acceptor::bind(LOOPBACK.parse().unwrap(), limits).await.unwrap();
         let base = format!("http://{}", acceptor.local_address());
         let (port, connections) = cell(|| true);
-        spawn_local(connections.serve(Front::compat(asks, limits), limits));
+        spawn_local(connections.serve(Front::compat(asks, limits, AuditLog::off()), limits));
         spawn_local(acceptor.run(vec![port], std::future::pending()));
         Self { base, service, hand, client: reqwest::Client::new(), _directory: directory }
     }

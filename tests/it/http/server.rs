@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use actix::Arbiter;
-use fiador::http::{Acceptor, CellPort, Front, Limits, ListenError, cell};
+use fiador::{
+    audit::AuditLog,
+    http::{Acceptor, CellPort, Front, Limits, ListenError, cell},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -25,7 +28,7 @@ fn cell_on_its_own_thread(is_healthy: fn() -> bool) -> (CellPort, Script, Arbite
     let (script, arbiter) = (Script::new(), Arbiter::new());
     let played = script.clone();
     arbiter.spawn(async move {
-        let front = Front::new(played.asks(64, || true), Limits::default());
+        let front = Front::new(played.asks(64, || true), Limits::default(), AuditLog::off());
         connections.serve(front, Limits::default()).await;
     });
     (port, script, arbiter)

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use fiador::http::{Acceptor, Front, Limits, cell};
+use fiador::{
+    audit::AuditLog,
+    http::{Acceptor, Front, Limits, cell},
+};
 use reqwest::{
     Method, RequestBuilder,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -56,7 +59,7 @@ impl TestFront {
         let address = acceptor.local_address();
         let (port, connections) = cell(|| true);
         let (stop, stopped) = oneshot::channel();
-        let served = spawn_local(connections.serve(Front::new(asks, wishes.limits), wishes.limits));
+        let served = spawn_local(connections.serve(Front::new(asks, wishes.limits, AuditLog::off()), wishes.limits));
         spawn_local(acceptor.run(vec![port], async { drop(stopped.await) }));
         Self { address, script, client: reqwest::Client::new(), stop, served }
     }

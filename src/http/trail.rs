@@ -1,0 +1,158 @@
+//! What becomes known of a request while it is answered, for the audit log's line about it.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    audit::{AuditLog, Entry},
+    domain::{ApplicationName, Approval, EmailAddress, KeyLabel, Principal, Purpose, Scope, VerificationView},
+    messages::Denied,
+};
+
+/// What a call does, as the audit log names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Start,
+    Read,
+    Check,
+    Resend,
+    Cancel,
+}
+
+impl Action {
+    fn event(self) -> &'static str {
+        match self {
+            Self::Start => "verification.start",
+            Self::Read => "verification.read",
+            Self::Check => "verification.check",
+            Self::Resend => "verification.resend",
+            Self::Cancel => "verification.cancel",
+        }
+    }
+
+    /// What a key needs for it.
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Start | Self::Resend | Self::Cancel => Scope::StartVerifications,
+            Self::Check => Scope::CheckNumbers,
+            Self::Read => Scope::ReadVerifications,
+        }
+    }
+}
+
+/// Shared by the front, which makes and writes it, and the handler, which fills it in. Empty when nobody keeps an audit log.
+#[derive(Clone)]
+pub(super) struct Trail(Option<Arc<Mutex<Noted>>>);
+
+#[derive(Default)]
+struct Noted {
+    action: Option<Action>,
+    reason: Option<&'static str>,
+    application: Option<ApplicationName>,
+    key: Option<KeyLabel>,
+    id: Option<String>,
+    address: Option<String>,
+    purpose: Option<Purpose>,
+}
+
+/// How a request was answered.
+pub(super) struct Answered<'a> {
+    pub request_id: &'a str,
+    pub client: IpAddr,
+    pub status: u16,
+    pub code: Option<&'static str>,
+}
+
+impl Trail {
+    pub fn begin(log: &AuditLog) -> Self {
+        Self(log.is_on().then(Arc::default))
+    }
+
+    /// What was called; calls of which this is not said are not written down.
+    pub fn action(&self, action: Action) {
+        self.note(|noted| noted.action = Some(action));
+    }
+
+    pub fn principal(&self, Principal { application, key }: &Principal) {
+        self.note(|noted| {
+            noted.application = Some(application.clone());
+            noted.key = Some(*key);
+        });
+    }
+
+    /// In whose name, where no key is asked for.
+    pub fn application(&self, application: &ApplicationName) {
+        self.note(|noted| noted.application = Some(application.clone()));
+    }
+
+    pub fn denied(&self, denied: &Denied) {
+        let (reason, principal) = match denied {
+            Denied::Unknown => ("key-unknown", None),
+            Denied::Expired(principal) => ("key-expired", Some(principal)),
+            Denied::NotFromThere(principal) => ("key-not-from-there", Some(principal)),
+            Denied::ScopeMissing(principal, _) => ("scope-missing", Some(principal)),
+        };
+        self.note(|noted| noted.reason = Some(reason));
+        if let Some(principal) = principal {
+            self.principal(principal);
+        }
+    }
+
+    pub fn verification(&self, id: &str) {
+        self.note(|noted| noted.id = Some(id.to_owned()));
+    }
+
+    /// Nothing when it is no address.
+    pub fn email(&self, email: &str) {
+        self.note(|noted| noted.address = EmailAddress::parse(email).ok().map(|address| address.masked()));
+    }
+
+    pub fn view(&self, view: &VerificationView) {
+        self.note(|noted| {
+            noted.id = Some(view.id.as_str().to_owned());
+            noted.address = view.email.as_ref().map(EmailAddress::masked);
+            noted.purpose = Some(view.purpose.clone());
+        });
+    }
+
+    pub fn approval(&self, approval: &Approval) {
+        self.note(|noted| {
+            noted.id = Some(approval.id.as_str().to_owned());
+            noted.address = Some(approval.email.masked());
+            noted.purpose = Some(approval.purpose.clone());
+        });
+    }
+
+    /// Writes the line, if what was called has one.
+    pub fn end(&self, log: &AuditLog, answered: &Answered<'_>) {
+        let Some(noted) = self.0.as_ref().map(lock) else { return };
+        let Some(action) = noted.action else { return };
+        log.append(&Entry {
+            event: action.event(),
+            status: Some(answered.status),
+            code: answered.code,
+            reason: noted.reason,
+            application: noted.application.as_ref(),
+            key: noted.key,
+            client: Some(answered.client),
+            request_id: Some(answered.request_id),
+            verification: noted.id.as_deref().and_then(|id| log.hash_of(id)),
+            address: noted.address.as_deref(),
+            purpose: noted.purpose.as_ref(),
+            ..Entry::default()
+        });
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Noted)) {
+        if let Some(noted) = &self.0 {
+            change(&mut lock(noted));
+        }
+    }
+}
+
+/// Only one at a time holds it, and none while it waits.
+fn lock(noted: &Arc<Mutex<Noted>>) -> MutexGuard<'_, Noted> {
+    noted.lock().unwrap_or_else(PoisonError::into_inner)
+}
