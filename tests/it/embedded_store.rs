@@ -1,5 +1,7 @@
 //! `EmbeddedStore` on its file: what it commits together, what it keeps, and who else may open it.
 
+mod disks;
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -25,6 +25,9 @@ pub enum OpenError {
     /// The file cannot be opened, read or written.
     #[error("{0}: {1}; restore it, or move it away to begin with an empty store")]
     File(PathBuf, String),
+    /// There is no thread to write it.
+    #[error("the embedded store's thread: {0}")]
+    Thread(std::io::Error),
 }
 
 /// Opens the file, for its owner alone, and makes it when there is none.

@@ -1,6 +1,6 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -54,12 +54,25 @@ impl Writer {
     /// # Errors
     /// [`OpenError`] when the file cannot be used, another daemon's for example.
     pub fn start(path: &Path, vault: Vault, clock: Clock) -> Result<Self, OpenError> {
-        let database = open(path)?;
+        let path = path.to_owned();
+        Self::start_on(move || open(&path), vault, clock)
+    }
+
+    /// [`Self::start`] on what `open` opens, now and after each error: tests have disks that fail.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be opened now.
+    pub fn start_on(
+        open: impl Fn() -> Result<Database, OpenError> + Send + 'static,
+        vault: Vault,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        let database = Some(open()?);
         let (jobs, waiting) = mpsc::channel();
         let commits = Arc::new(AtomicU64::new(0));
-        let thread = WriterThread { path: path.to_owned(), database: Some(database), clock, waiting, commits: commits.clone() };
+        let thread = WriterThread { open: Box::new(open), database, clock, waiting, commits: commits.clone() };
         let spawned = thread::Builder::new().name("fiador-writer".to_owned()).spawn(move || thread.run());
-        spawned.map_err(|error| OpenError::File(path.to_owned(), error.to_string()))?;
+        spawned.map_err(OpenError::Thread)?;
         Ok(Self { jobs, vault, commits })
     }
 
@@ -153,7 +166,7 @@ fn run_one<O: Operation>(
 }
 
 struct WriterThread {
-    path: PathBuf,
+    open: Box<dyn Fn() -> Result<Database, OpenError> + Send>,
     /// None after an error of the file, until it could be opened anew.
     database: Option<Database>,
     clock: Clock,
@@ -183,7 +196,7 @@ impl WriterThread {
     fn commit_together(&mut self, jobs: Vec<Job>) -> Result<(), Error> {
         let database = match &mut self.database {
             Some(database) => database,
-            closed => closed.insert(open(&self.path).map_err(|error| Error::Io(std::io::Error::other(error)))?),
+            closed => closed.insert((self.open)().map_err(|error| Error::Io(std::io::Error::other(error)))?),
         };
         let mut transaction = database.begin_write()?;
         transaction.set_two_phase_commit(true);

@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod daemon;
+pub mod disk;
 pub mod fake_store;
 pub mod http;
 pub mod monitor;
