@@ -27,7 +27,7 @@ impl TestRedis {
         let directory = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let port = free_port();
-        let server = spawn(port, &directory, &arguments);
+        let server = spawn(port, &directory, &arguments, READY);
         Self { port, server, directory, arguments }
     }
 
@@ -85,7 +85,21 @@ impl TestRedis {
 
     /// Starts it again on the same port and directory.
     pub fn start_again(&mut self) {
-        self.server = spawn(self.port, &self.directory, &self.arguments);
+        self.server = spawn(self.port, &self.directory, &self.arguments, READY);
+    }
+
+    /// Starts it again on the snapshot that [`Self::snapshot`] made, of which it takes so long to load each key, in
+    /// microseconds. Returns once it has begun to.
+    pub fn start_again_loading(&mut self, microseconds_a_key: u32) {
+        let delay = microseconds_a_key.to_string();
+        let slowly = ["--key-load-delay", &delay, "--loading-process-events-interval-bytes", "1024"].map(str::to_owned);
+        let arguments = [self.arguments.as_slice(), &slowly].concat();
+        self.server = spawn(self.port, &self.directory, &arguments, "Server initialized");
+    }
+
+    /// Writes all there is to its snapshot.
+    pub fn snapshot(&self) {
+        self.tell(&["SAVE"]);
     }
 
     /// Stops it in its tracks: connections stay, and are still accepted, but nothing is answered.
@@ -142,8 +156,11 @@ fn free_port() -> u16 {
     }
 }
 
-/// Returns once the server accepts connections.
-fn spawn(port: u16, directory: &TempDir, arguments: &[String]) -> Child {
+/// What a server says when it answers.
+const READY: &str = "Ready to accept connections";
+
+/// Returns once the server has said that.
+fn spawn(port: u16, directory: &TempDir, arguments: &[String], said: &str) -> Child {
     let mut command = Command::new("redis-server");
     command
         .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string(), "--dir"])
@@ -151,9 +168,9 @@ fn spawn(port: u16, directory: &TempDir, arguments: &[String]) -> Child {
         .args(arguments);
     let mut server = command.stdout(Stdio::piped()).spawn().expect("redis-server is installed");
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let is_ready = |line: &String| line.contains("Ready to accept connections");
+    let is_ready = |line: &String| line.contains(said);
     let ready = lines.by_ref().map_while(Result::ok).find(is_ready);
-    assert!(ready.is_some(), "redis-server ended before it was ready");
+    assert!(ready.is_some(), "redis-server ended before it said {said}");
     std::thread::spawn(move || lines.for_each(drop)); // its pipe must not fill up
     server
 }

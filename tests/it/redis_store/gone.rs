@@ -1,16 +1,24 @@
 //! Redis gone, cut off, stuck, closed or full: a clear answer within two seconds, and back by itself.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use fiador::{domain::Refusal, messages::Failure};
+use fiador::{
+    domain::{OperationId, Refusal},
+    messages::Failure,
+};
+use futures_util::future::join_all;
 use redis::Connection;
 use tempfile::TempDir;
+use tokio::time::interval;
 
 use crate::kit::{
     proxy::Proxy,
     redis::TestRedis,
     stores::{TestStore, in_time, new_operation, other_than, unavailable, until, until_ready},
 };
+
+/// One attempt, repeated until it has an answer.
+const OPERATION: OperationId = OperationId([7; 32]);
 
 async fn store() -> (TestRedis, TempDir, TestStore) {
     let (server, directory) = (TestRedis::start(), tempfile::tempdir().unwrap());
@@ -47,6 +55,76 @@ async fn a_stuck_server_is_unavailable_within_two_seconds_and_served_again_when_
     assert!(unavailable(&store).await);
     server.thaw();
     until(async || answers(&store).await).await;
+}
+
+#[actix::test]
+async fn a_server_that_pauses_for_1_5_or_30_seconds_is_a_503_in_time_meanwhile_and_then_served_again() {
+    join_all([1, 5, 30].map(async |seconds| {
+        let (server, _directory, store) = store().await;
+        let (verification, mail) = store.start("ada@example.org").await;
+        let wrong = other_than(mail.number.as_str());
+        server.freeze();
+        let (frozen_at, mut next_ask) = (Instant::now(), interval(Duration::from_millis(100)));
+
+        while frozen_at.elapsed().as_secs() < seconds {
+            let answer = in_time(store.check_as(OPERATION, &verification.id, &wrong)).await;
+            assert_eq!(answer, Err(Failure::Unavailable), "{seconds}");
+            next_ask.tick().await;
+        }
+        server.thaw();
+
+        until_ready(&store.asks).await;
+        let charged_once = Failure::Refused(Refusal::NumberIncorrect { attempts_remaining: 4 });
+        assert_eq!(store.check_as(OPERATION, &verification.id, &wrong).await, Err(charged_once), "{seconds}");
+        assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok(), "{seconds}");
+    }))
+    .await;
+}
+
+#[actix::test]
+async fn a_server_that_became_a_replica_is_unavailable_to_writes_until_it_is_a_master_again() {
+    let (server, _directory, store) = store().await;
+    let (verification, mail) = store.start("ada@example.org").await;
+    server.tell(&["REPLICAOF", "127.0.0.1", "1"]);
+
+    assert_eq!(in_time(store.open(TestStore::opening("bob@example.org"))).await, Err(Failure::Unavailable));
+    until(async || store.check(&verification.id, mail.number.as_str()).await == Err(Failure::Unavailable)).await;
+    server.tell(&["REPLICAOF", "NO", "ONE"]);
+    until_ready(&store.asks).await;
+    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+}
+
+#[actix::test]
+async fn a_server_that_is_loading_is_unavailable_in_time_and_has_all_when_it_has_loaded() {
+    let (mut server, _directory, store) = store().await;
+    let (verification, mail) = store.start("ada@example.org").await;
+    let filler: Vec<String> = (0..2_000).flat_map(|n| [format!("filler-{n}"), "x".repeat(64)]).collect();
+    redis::cmd("MSET").arg(&filler).exec(&mut server.connection()).unwrap();
+    server.snapshot();
+    server.kill();
+    server.start_again_loading(1_000);
+
+    let mut refused_while_loading = 0;
+    until(async || {
+        let answer = in_time(store.look_up(&verification.id)).await;
+        refused_while_loading += usize::from(answer == Err(Failure::Unavailable));
+        answer.is_ok()
+    })
+    .await;
+    assert!(refused_while_loading > 0);
+    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+}
+
+#[actix::test]
+async fn a_server_that_wants_a_replica_refuses_writes_until_it_does_not() {
+    let (server, _directory, store) = store().await;
+    let (verification, mail) = store.start("ada@example.org").await;
+    server.tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+
+    assert_eq!(in_time(store.check(&verification.id, mail.number.as_str())).await, Err(Failure::Unavailable));
+    assert!(store.look_up(&verification.id).await.is_ok());
+    server.tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
 }
 
 #[actix::test]
