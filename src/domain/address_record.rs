@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allowance, Budget, KeyedHash, Moment, Refusal, Status, TokenBucket, Tombstone, Verification,
+    Allowance, Budget, KeyedHash, Moment, Quota, Refusal, Status, TokenBucket, Tombstone, Verification,
     verification::{REMEMBERED, REPEATABLE},
 };
 
@@ -11,9 +11,9 @@ use super::{
 pub const SENDS: Allowance = Allowance { at_once: 5, one_back_each: Duration::from_secs(3600) };
 /// Wrong checks of one address, over all its verifications: ten at once, one back each half hour.
 pub const WRONG_CHECKS: Allowance = Allowance { at_once: 10, one_back_each: Duration::from_secs(1800) };
-/// Verifications of one address pending at once.
-pub const MOST_PENDING: usize = 10;
-/// Mails of one verification.
+/// Verifications of one address pending at once: a place is free when one ends.
+pub const MOST_PENDING: u8 = 10;
+/// Mails of one verification in all its life.
 pub const MOST_SENDS: u8 = 5;
 /// Ended verifications that are remembered.
 pub const MOST_ENDED: usize = 16;
@@ -105,27 +105,30 @@ impl AddressRecord {
     /// The budget of wrong checks as it is after one more, when there is one left.
     pub(super) fn one_wrong_check_more(&self, now: Moment) -> Result<TokenBucket, Refusal> {
         let mut budget = self.wrong_checks;
-        budget.take(WRONG_CHECKS, now).map_err(|wait| Refusal::spent(Budget::AddressChecks, wait))?;
+        budget.take(WRONG_CHECKS, now).map_err(|wait| Refusal::spent(Budget::AddressChecks, WRONG_CHECKS, wait))?;
         Ok(budget)
     }
 
     /// Charges the mail of one verification more, or says which budget has room for it last.
     pub(super) fn take_first_send(&mut self, now: Moment) -> Result<(), Refusal> {
-        self.take_send(Budget::AddressPending, self.wait_for_room(now), now)
+        self.take_send(Budget::AddressPending, MOST_PENDING, self.wait_for_room(now), now)
     }
 
     /// Charges one mail more of a verification, or says which budget has room for it last.
     pub(super) fn take_further_send(&mut self, key: &KeyedHash, now: Moment) -> Result<(), Refusal> {
         let spent = self.verification(key).filter(|verification| verification.sends >= MOST_SENDS);
         let wait = spent.map_or(Duration::ZERO, |verification| verification.expires_at.since(now));
-        self.take_send(Budget::VerificationSends, wait, now)
+        self.take_send(Budget::VerificationSends, MOST_SENDS, wait, now)
     }
 
-    fn take_send(&mut self, own_budget: Budget, own_wait: Duration, now: Moment) -> Result<(), Refusal> {
+    /// The pause counts as one of the budget of sends: until it is over, none is left.
+    fn take_send(&mut self, own_budget: Budget, own_places: u8, own_wait: Duration, now: Moment) -> Result<(), Refusal> {
         let address_wait = self.wait_for_pause(now).max(self.sends.wait(SENDS, now));
-        let waits = [(own_budget, own_wait), (Budget::AddressSends, address_wait)];
-        if let Some((budget, wait)) = waits.into_iter().filter(|(_, wait)| !wait.is_zero()).max_by_key(|&(_, wait)| wait) {
-            return Err(Refusal::spent(budget, wait));
+        let own = (own_budget, Quota::of_places(own_places.into()), own_wait);
+        let waits = [own, (Budget::AddressSends, SENDS.into(), address_wait)];
+        let longest = waits.into_iter().filter(|(_, _, wait)| !wait.is_zero()).max_by_key(|&(_, _, wait)| wait);
+        if let Some((budget, quota, wait)) = longest {
+            return Err(Refusal::spent(budget, quota, wait));
         }
         self.sends.take(SENDS, now).expect("its wait is over");
         self.sent_at.push(now);
@@ -155,7 +158,7 @@ impl AddressRecord {
 
     fn wait_for_room(&self, now: Moment) -> Duration {
         let first_to_end = self.pending(now).map(Verification::ends_at).min();
-        let first_to_end = first_to_end.filter(|_| self.pending(now).count() >= MOST_PENDING);
+        let first_to_end = first_to_end.filter(|_| self.pending(now).count() >= MOST_PENDING.into());
         first_to_end.map_or(Duration::ZERO, |ends_at| ends_at.since(now))
     }
 

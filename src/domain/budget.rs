@@ -49,6 +49,28 @@ pub struct Allowance {
     pub one_back_each: Duration,
 }
 
+/// How much a budget holds, as the API tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many may be taken when nothing was.
+    pub most: u32,
+    /// The time in which as many come back; none where it is not time that brings them back.
+    pub window: Option<Duration>,
+}
+
+impl Quota {
+    /// So many at once, whatever the time.
+    pub const fn of_places(most: u32) -> Self {
+        Self { most, window: None }
+    }
+}
+
+impl From<Allowance> for Quota {
+    fn from(allowance: Allowance) -> Self {
+        Self { most: allowance.at_once, window: Some(allowance.one_back_each * allowance.at_once) }
+    }
+}
+
 /// A token bucket in eight bytes: the moment at which it is full again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenBucket {

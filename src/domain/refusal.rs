@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::Budget;
+use super::{Budget, Quota};
 
 /// Why an operation was refused by the rules. A refusal changes nothing but what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub enum Refusal {
     BudgetSpent {
         /// Which budget.
         budget: Budget,
+        /// How much it holds.
+        quota: Quota,
         /// After how many seconds the same request can succeed.
         retry_after_seconds: u64,
     },
@@ -42,8 +44,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// A spent budget, and how long until there is room.
-    pub fn spent(budget: Budget, wait: Duration) -> Self {
+    pub fn spent(budget: Budget, quota: impl Into<Quota>, wait: Duration) -> Self {
         let retry_after_seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self::BudgetSpent { budget, retry_after_seconds: retry_after_seconds.max(1) }
+        Self::BudgetSpent { budget, quota: quota.into(), retry_after_seconds: retry_after_seconds.max(1) }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderValue, Method, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::{
     caller::random_operation,
     members::Members,
     problem::Problem,
+    rate_limit::SpentBudget,
     reply::json,
     routes::{Call, answer, call},
     trail::Action,
@@ -126,7 +127,7 @@ struct Released<'a> {
 enum Refused {
     WrongFormat,
     NoToken,
-    TooMany { retry_after_seconds: u64 },
+    TooMany(SpentBudget),
     Unavailable,
 }
 
@@ -154,7 +155,9 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::FieldInvalid { .. } => Self::WrongFormat,
-            Refusal::BudgetSpent { retry_after_seconds, .. } => Self::TooMany { retry_after_seconds },
+            Refusal::BudgetSpent { budget, quota, retry_after_seconds } => {
+                Self::TooMany(SpentBudget { budget, quota, retry_after_seconds })
+            }
             Refusal::NotFound
             | Refusal::NumberUnknown
             | Refusal::IdempotencyMismatch
@@ -172,8 +175,10 @@ impl Refused {
         match self {
             Self::WrongFormat => text(StatusCode::BAD_REQUEST, WRONG_FORMAT),
             Self::NoToken => text(StatusCode::BAD_REQUEST, NO_TOKEN),
-            Self::TooMany { retry_after_seconds } => retry(text(StatusCode::TOO_MANY_REQUESTS, TOO_MANY), retry_after_seconds),
-            Self::Unavailable => retry(text(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE), SOON_SECONDS),
+            Self::TooMany(spent) => with_headers(text(StatusCode::TOO_MANY_REQUESTS, TOO_MANY), |headers| spent.write(headers)),
+            Self::Unavailable => with_headers(text(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE), |headers| {
+                headers.insert(RETRY_AFTER, SOON_SECONDS.into());
+            }),
         }
     }
 }
@@ -185,7 +190,7 @@ fn text(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-fn retry(mut response: Response, after: u64) -> Response {
-    response.headers_mut().insert(RETRY_AFTER, after.into());
+fn with_headers(mut response: Response, write: impl FnOnce(&mut HeaderMap)) -> Response {
+    write(response.headers_mut());
     response
 }

@@ -16,6 +16,7 @@ mod front;
 mod health;
 mod members;
 mod problem;
+mod rate_limit;
 mod reply;
 mod routes;
 mod server;

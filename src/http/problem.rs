@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use warp::{Reply, reply::Response};
 
+use super::rate_limit::SpentBudget;
 use crate::{
     domain::Refusal,
     messages::{Denied, Failure},
@@ -89,6 +90,7 @@ pub(super) struct Problem {
     members: Map<String, Value>,
     allow: Option<&'static str>,
     retry_after_seconds: Option<u64>,
+    spent: Option<Box<SpentBudget>>,
 }
 
 /// How soon to ask again when nobody knows.
@@ -96,7 +98,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), members: Map::new(), allow: None, retry_after_seconds: None }
+        Self { code, detail: detail.into(), members: Map::new(), allow: None, retry_after_seconds: None, spent: None }
     }
 
     /// What went wrong, as the API names it.
@@ -142,6 +144,12 @@ impl Problem {
         Self::new(Code::Unavailable, detail).retry_after(back_in)
     }
 
+    fn budget_spent(spent: SpentBudget) -> Self {
+        let detail = "Nothing was done or charged; ask again after retry_after_seconds";
+        let problem = Self::new(Code::BudgetSpent, detail).with("budget", spent.budget.as_str());
+        Self { retry_after_seconds: Some(spent.retry_after_seconds), spent: Some(Box::new(spent)), ..problem }
+    }
+
     fn of_unknown_outcome() -> Self {
         Self::unavailable("It may have been done; ask again with the same Idempotency-Key", SOON)
     }
@@ -174,6 +182,9 @@ impl Problem {
         }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(spent) = &self.spent {
+            spent.write(headers);
         }
         if self.code == Code::Unauthorized {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -262,10 +273,8 @@ impl From<Refusal> for Problem {
             Refusal::Expired => Self::new(Code::Expired, "Start a new one"),
             Refusal::Exhausted => Self::new(Code::Exhausted, "Start a new one"),
             Refusal::Canceled => Self::new(Code::Canceled, "Start a new one"),
-            Refusal::BudgetSpent { budget, retry_after_seconds } => {
-                Self::new(Code::BudgetSpent, "Nothing was done or charged; ask again after retry_after_seconds")
-                    .with("budget", budget.as_str())
-                    .retry_after(Duration::from_secs(retry_after_seconds))
+            Refusal::BudgetSpent { budget, quota, retry_after_seconds } => {
+                Self::budget_spent(SpentBudget { budget, quota, retry_after_seconds })
             }
         }
     }

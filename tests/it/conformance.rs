@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use fiador::{
-    domain::{DeliveryStatus, EmailAddress, MessageOutcome, Refusal, Status, Token},
+    domain::{Budget, DeliveryStatus, EmailAddress, MessageOutcome, Refusal, Status, Token},
     messages::{Failure, OpenVerification},
 };
 
-use crate::kit::stores::{TestStore, new_operation, other_than};
+use crate::kit::{
+    budgets,
+    stores::{TestStore, new_operation, other_than},
+};
 
 /// Runs each of these against either store.
 macro_rules! on_both_stores {
@@ -272,8 +275,7 @@ async fn a_refused_mail_fails_and_spends_nothing(store: TestStore) {
 }
 
 async fn a_second_start_waits_for_its_pause(store: TestStore) {
-    let spent =
-        |retry_after_seconds| refused(Refusal::BudgetSpent { budget: fiador::domain::Budget::AddressSends, retry_after_seconds });
+    let spent = |retry_after_seconds| refused(budgets::spent(Budget::AddressSends, retry_after_seconds));
     store.start("ada@example.org").await;
     store.hand.advance(Duration::from_secs(9));
     assert_eq!(store.open(TestStore::opening("ADA@Example.org")).await, spent(21));
@@ -385,9 +387,7 @@ async fn a_thousand_misses_spend_the_budget_and_then_hits_are_refused_too(store:
         assert_eq!(store.check_by_number(&other_than(number.as_str())).await, refused(Refusal::NumberUnknown));
     }
 
-    let is_misses = |answer| {
-        matches!(answer, Err(Failure::Refused(Refusal::BudgetSpent { budget: fiador::domain::Budget::NumberMisses, .. })))
-    };
+    let is_misses = |answer| matches!(answer, Err(Failure::Refused(Refusal::BudgetSpent { budget: Budget::NumberMisses, .. })));
     assert!(is_misses(store.check_by_number(&other_than(number.as_str())).await));
     assert!(is_misses(store.check_by_number(number.as_str()).await));
     store.hand.advance(Duration::from_secs(10));
@@ -398,8 +398,7 @@ async fn an_ip_has_twenty_starts_and_one_back_each_half_minute(store: TestStore)
     for n in 0..20 {
         store.charge_ip(&format!("2001:db8::{n}")).await.unwrap(); // one /64
     }
-    let spent =
-        |retry_after_seconds| refused(Refusal::BudgetSpent { budget: fiador::domain::Budget::IpStarts, retry_after_seconds });
+    let spent = |retry_after_seconds| refused(budgets::spent(Budget::IpStarts, retry_after_seconds));
     store.hand.advance(Duration::from_secs(9));
     assert_eq!(store.charge_ip("2001:db8::ffff").await, spent(21));
     store.charge_ip("2001:db8:0:1::1").await.unwrap();

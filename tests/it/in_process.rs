@@ -14,6 +14,8 @@ use fiador::{
     testing::TestService,
 };
 
+use crate::kit::budgets::spent;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
@@ -63,7 +65,7 @@ async fn a_canceled_verification_is_over_and_a_mail_that_went_out_stays_charged(
 
     assert_eq!(service.check(&verification.id, &number).await, refused(Refusal::Canceled));
     let too_soon = service.start_verification("ada@example.org", "tok-2").await;
-    assert_eq!(too_soon, refused(Refusal::BudgetSpent { budget: Budget::AddressSends, retry_after_seconds: 30 }));
+    assert_eq!(too_soon, refused(spent(Budget::AddressSends, 30)));
     service.advance(Duration::from_secs(30));
     assert!(service.start_verification("ada@example.org", "tok-2").await.is_ok());
 }
@@ -197,8 +199,8 @@ async fn an_end_users_ip_is_charged_for_what_it_starts_and_for_nothing_else() {
         start_from(&service, "203.0.113.9", service.starting(&format!("ada{n}@example.org"))).await.unwrap();
     }
 
-    let spent = start_from(&service, "203.0.113.9", service.starting("bob@example.org")).await;
-    assert_eq!(spent, refused(Refusal::BudgetSpent { budget: Budget::IpStarts, retry_after_seconds: 30 }));
+    let one_too_many = start_from(&service, "203.0.113.9", service.starting("bob@example.org")).await;
+    assert_eq!(one_too_many, refused(spent(Budget::IpStarts, 30)));
     start_from(&service, "203.0.113.10", service.starting("bob@example.org")).await.unwrap();
     service.advance(Duration::from_secs(30));
     start_from(&service, "203.0.113.9", service.starting("eve@example.org")).await.unwrap();

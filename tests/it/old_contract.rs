@@ -48,9 +48,13 @@ impl OldServer {
     }
 
     async fn post(&self, path: &str, body: &str) -> Answer {
-        let request = self.client.post(format!("{}{path}", self.base)).header("Content-Type", "application/json");
-        let response = request.body(body.to_owned()).send().await.unwrap();
+        let response = self.send(path, body).await;
         (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    async fn send(&self, path: &str, body: &str) -> reqwest::Response {
+        let request = self.client.post(format!("{}{path}", self.base)).header("Content-Type", "application/json");
+        request.body(body.to_owned()).send().await.unwrap()
     }
 
     async fn register(&self, address: &str, token: &str) -> Answer {
@@ -105,6 +109,23 @@ async fn a_second_registration_is_mailed_anew_and_replaces_the_first() {
     let second = old.number("ada@example.org", 2).await;
     assert_eq!(old.validate(&first).await, answer(400, "no hay token"));
     assert_eq!(old.validate(&second).await, answer(200, r#"{"token":"tok-2"}"#));
+}
+
+#[actix::test]
+async fn a_registration_too_soon_is_told_when_and_by_which_budget() {
+    let old = OldServer::start().await;
+    old.register("ada@example.org", "tok-1").await;
+    old.hand.advance(Duration::from_secs(9));
+
+    let refused = old.send("/registrar", r#"{"correo":"ada@example.org","token":"tok-2"}"#).await;
+    assert_eq!(refused.status(), 429);
+    for (name, value) in [
+        ("retry-after", "21"),
+        ("ratelimit-policy", r#""address-sends";q=5;w=18000"#),
+        ("ratelimit", r#""address-sends";r=0;t=21"#),
+    ] {
+        assert_eq!(refused.headers()[name], value, "{name}");
+    }
 }
 
 #[actix::test]

@@ -38,7 +38,7 @@ impl Place {
 
     fn left(&self, bucket: TokenBucket, now: Moment) -> Result<(), Refusal> {
         let wait = bucket.wait(self.allowance, now);
-        if wait.is_zero() { Ok(()) } else { Err(Refusal::spent(self.budget, wait)) }
+        if wait.is_zero() { Ok(()) } else { Err(Refusal::spent(self.budget, self.allowance, wait)) }
     }
 }
 

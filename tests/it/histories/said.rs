@@ -41,8 +41,8 @@ impl Said {
 
     pub fn refused(refusal: &Refusal) -> Self {
         match refusal {
-            Refusal::BudgetSpent { budget, retry_after_seconds } => {
-                Self { waits: vec![*retry_after_seconds], ..Self::words(budget) }
+            Refusal::BudgetSpent { budget, quota, retry_after_seconds } => {
+                Self { waits: vec![*retry_after_seconds], ..Self::words((budget, quota)) }
             }
             other => Self::words(other),
         }

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::time::Duration;
 
 use crate::kit::{
+    budgets::spent,
     http::{Reply, TestFront, Wishes},
     scripted_gateway::{ID, KEY, Seen, approval, pending, refused},
 };
@@ -150,7 +151,7 @@ async fn a_cancellation_is_204_without_a_body() {
 async fn every_refusal_of_the_rules_has_its_status_and_code() {
     let front = TestFront::start().await;
     let field_invalid = Refusal::FieldInvalid { field: "number", mend: "must be 6 to 15 digits".to_owned() };
-    let budget_spent = Refusal::BudgetSpent { budget: Budget::AddressSends, retry_after_seconds: 21 };
+    let budget_spent = spent(Budget::AddressSends, 21);
 
     for (refusal, status, code, members) in [
         (field_invalid, 422, "field-invalid", json!({"field": "number", "detail": "number must be 6 to 15 digits"})),
@@ -178,6 +179,34 @@ async fn every_refusal_of_the_rules_has_its_status_and_code() {
         }
         assert_eq!(reply.header("retry-after"), (status == 429).then_some("21"));
     }
+}
+
+/// (RFC 9651 items: a string, then parameters that are integers.)
+#[actix::test]
+async fn every_spent_budget_says_what_it_holds_and_when_to_ask_again() {
+    let front = TestFront::start().await;
+
+    for (budget, policy) in [
+        (Budget::AddressSends, r#""address-sends";q=5;w=18000"#),
+        (Budget::VerificationSends, r#""verification-sends";q=5"#),
+        (Budget::AddressPending, r#""address-pending";q=10"#),
+        (Budget::AddressChecks, r#""address-checks";q=10;w=18000"#),
+        (Budget::IpStarts, r#""ip-starts";q=20;w=600"#),
+        (Budget::NumberMisses, r#""number-misses";q=1000;w=10000"#),
+    ] {
+        for seconds in [1, 21, 86_400] {
+            front.script.answers().check = refused(spent(budget, seconds));
+            let reply = Reply::to(front.check(r#"{"number":"13579135"}"#)).await;
+
+            assert_eq!(reply.problem(429, "budget-spent")["retry_after_seconds"], seconds);
+            assert_eq!(reply.header("retry-after"), Some(seconds.to_string().as_str()));
+            assert_eq!(reply.header("ratelimit-policy"), Some(policy));
+            assert_eq!(reply.header("ratelimit"), Some(format!("\"{}\";r=0;t={seconds}", budget.as_str()).as_str()));
+        }
+    }
+    front.script.answers().check = Ok(approval(None));
+    let approved = Reply::to(front.check(r#"{"number":"13579135"}"#)).await;
+    assert_eq!((approved.header("ratelimit"), approved.header("ratelimit-policy")), (None, None));
 }
 
 #[actix::test]

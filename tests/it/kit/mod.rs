@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod budgets;
 pub mod caller;
 pub mod daemon;
 pub mod disk;

@@ -9,6 +9,7 @@ use fiador::{
 use tempfile::TempDir;
 
 use crate::kit::{
+    budgets::spent,
     monitor::Monitor,
     proxy::Proxy,
     redis::TestRedis,
@@ -102,7 +103,7 @@ async fn a_start_that_came_second_waits_for_its_pause() {
         held.release();
     };
     let (second, ()) = tokio::join!(second, first);
-    assert_eq!(second, refused(Refusal::BudgetSpent { budget: Budget::AddressSends, retry_after_seconds: 30 }));
+    assert_eq!(second, refused(spent(Budget::AddressSends, 30)));
 }
 
 #[actix::test]

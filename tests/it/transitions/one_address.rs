@@ -10,6 +10,8 @@ use fiador::domain::{
     },
 };
 
+use crate::kit::budgets;
+
 /// A number that is never drawn here.
 pub const WRONG: &str = "00000000";
 const HANDLE: [u8; 16] = [7; 16];
@@ -57,7 +59,7 @@ pub fn request(n: u32) -> Start {
 
 /// The refusal of a budget that has room again after so many seconds.
 pub fn spent<T>(budget: Budget, retry_after_seconds: u64) -> Result<T, Refusal> {
-    Err(Refusal::BudgetSpent { budget, retry_after_seconds })
+    Err(budgets::spent(budget, retry_after_seconds))
 }
 
 pub fn wrong<T>(attempts_remaining: u8) -> Result<T, Refusal> {
