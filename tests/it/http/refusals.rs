@@ -304,6 +304,7 @@ async fn a_wrong_method_is_405_and_says_which_are_right() {
         ("HEAD", "/v1/verifications", "POST"),
         ("PUT", "/v1/verifications", "POST"),
         ("OPTIONS", "/v1/verifications", "POST"),
+        ("TRACE", "/v1/verifications", "POST"),
         ("CANARY", "/v1/verifications", "POST"),
         ("POST", one.as_str(), "DELETE, GET, HEAD"),
         ("PATCH", one.as_str(), "DELETE, GET, HEAD"),
