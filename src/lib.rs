@@ -42,6 +42,7 @@ pub mod http;
 pub mod live;
 pub mod mail;
 pub mod messages;
+pub mod meters;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;

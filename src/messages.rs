@@ -7,8 +7,8 @@ use actix::prelude::*;
 use thiserror::Error;
 
 use crate::domain::{
-    ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome,
-    Moment, OperationId, Principal, Purpose, Refusal, Scope, Token, VerificationId, VerificationView,
+    ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MailCounts, MessageKey,
+    MessageOutcome, Moment, OperationId, Principal, Purpose, Refusal, Scope, Token, VerificationId, VerificationView,
 };
 
 /// Why a request was not fulfilled.
@@ -317,6 +317,11 @@ pub struct SettleMessage {
     /// What became of it.
     pub outcome: MessageOutcome,
 }
+
+/// app -> store. How many mails stand in the queue, by state. A lost reply means nothing: asking again is safe.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "Result<MailCounts, Failure>")]
+pub struct CountMails;
 
 /// Gateway -> store. Whether the store answers, and if not, why.
 #[derive(Clone, Copy, Message)]

@@ -6,7 +6,10 @@ use thiserror::Error;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    supervision,
+};
 
 /// Why logging did not start.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -32,6 +35,7 @@ pub fn start(log: Log) -> Result<(), TelemetryError> {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
     std::panic::set_hook(Box::new(|panic| {
+        supervision::note_place(panic);
         // only where: what a panic says may hold what must not be logged
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(panic.place = place, "panicked");

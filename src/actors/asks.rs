@@ -1,15 +1,17 @@
 use actix::prelude::*;
+use metrics::counter;
 
 use crate::{
+    domain::Refusal,
     messages::{
-        AskMailReadiness, AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
-        LookUpVerification, MailQueued, OpenVerification, RefundIpStart, ResendMail, SettleMessage,
+        AskMailReadiness, AskStoreReadiness, ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
+        EndVerification, Failure, LookUpVerification, MailQueued, OpenVerification, RefundIpStart, ResendMail, SettleMessage,
     },
     supervision::{Ask, AskError, Guarded},
 };
 
-/// Questions whether a store is up, at once: they get through while all its other permits are taken.
-const READINESS_PERMITS: u32 = 64;
+/// Questions about a store itself, of each kind: they get through while all its other permits are taken.
+const SIDE_PERMITS: u32 = 64;
 
 /// What a store can be asked, whichever it is.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct StoreAsks {
     pub claim: Ask<ClaimMessages>,
     /// Settles a lease.
     pub settle: Ask<SettleMessage>,
+    /// Counts the mails in its queue.
+    pub count_mails: Ask<CountMails>,
     /// Tells whether it is up.
     pub readiness: Ask<AskStoreReadiness>,
 }
@@ -53,6 +57,7 @@ impl StoreAsks {
             + Handler<EndVerification>
             + Handler<ClaimMessages>
             + Handler<SettleMessage>
+            + Handler<CountMails>
             + Handler<AskStoreReadiness>,
     {
         Self {
@@ -66,7 +71,8 @@ impl StoreAsks {
             end: store.asks(),
             claim: store.asks(),
             settle: store.asks(),
-            readiness: store.asks_apart(READINESS_PERMITS),
+            count_mails: store.asks_apart(SIDE_PERMITS),
+            readiness: store.asks_apart(SIDE_PERMITS),
         }
     }
 }
@@ -80,11 +86,20 @@ pub struct MailAsks {
     pub readiness: Ask<AskMailReadiness>,
 }
 
-/// What an asker answers when its ask had no answer.
+/// What the Gateway answers when the store has refused or had no answer.
 pub(super) fn failure(error: AskError<Failure>) -> Failure {
     match error {
-        AskError::Refused(failure) => failure,
+        AskError::Refused(failure) => {
+            count_if_budget(&failure);
+            failure
+        }
         AskError::Overloaded => Failure::Overloaded,
         AskError::Unavailable(_) | AskError::TimedOut | AskError::Crashed => Failure::Unavailable,
+    }
+}
+
+fn count_if_budget(failure: &Failure) {
+    if let Failure::Refused(Refusal::BudgetSpent { budget, .. }) = failure {
+        counter!("fiador_budgets_spent_total", "budget" => budget.as_str()).increment(1);
     }
 }

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     messages::{
-        AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
+        AskStoreReadiness, ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
         LookUpVerification, NotReady, OpenVerification, Probe, RefundIpStart, ResendMail, SettleMessage,
     },
     store::embedded::Writer,
@@ -44,6 +44,7 @@ answer_from_records! { EmbeddedStore:
     EndVerification => requests::end,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,
+    CountMails => requests::count_mails,
 }
 
 impl Handler<AskStoreReadiness> for EmbeddedStore {

@@ -19,7 +19,7 @@ use crate::{
         CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
         OpenVerification, Opened, Probe, ReadVerification, RefundIpStart, ResendMail, ResendVerification, StartVerification,
     },
-    supervision::Reservation,
+    supervision::{AskError, Reservation},
 };
 
 /// How long the store may take: less than HTTP waits, so that its answer is still heard.
@@ -216,12 +216,12 @@ impl Front {
     }
 
     async fn not_ready(&self) -> Vec<NotReady> {
-        let no_answer = |part| NotReady { part, reason: "does not answer".to_owned() };
+        let no_answer = |part, error: &AskError<Failure>| NotReady { part, reason: error.reason().to_owned() };
         let store = self.store.readiness.ask(AskStoreReadiness, READINESS_DEADLINE);
         let mail = self.mail.readiness.ask(AskMailReadiness, READINESS_DEADLINE);
         let (store, mail) = tokio::join!(store, mail);
-        let store = store.unwrap_or_else(|_| Some(no_answer("store")));
-        let mail = mail.unwrap_or_else(|_| Some(no_answer("mail")));
+        let store = store.unwrap_or_else(|error| Some(no_answer("store", &error)));
+        let mail = mail.unwrap_or_else(|error| Some(no_answer("mail", &error)));
         store.into_iter().chain(mail).collect()
     }
 

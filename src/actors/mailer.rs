@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod crew;
+mod measuring;
 mod settling;
 
 use crew::Crew;

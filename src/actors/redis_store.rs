@@ -8,7 +8,7 @@ use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     clock::Clock,
     messages::{
-        AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
+        AskStoreReadiness, ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
         LookUpVerification, NotReady, OpenVerification, Probe, RefundIpStart, ResendMail, SettleMessage,
     },
     store::{
@@ -62,6 +62,7 @@ answer_from_records! { RedisStore:
     EndVerification => requests::end,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,
+    CountMails => requests::count_mails,
 }
 
 impl Handler<AskStoreReadiness> for RedisStore {

@@ -2,11 +2,11 @@
 
 use crate::{
     domain::{
-        ApplicationName, Approval, Budget, IP_STARTS, LeasedMessage, NUMBER_MISSES, Refusal, VerificationView,
+        ApplicationName, Approval, Budget, IP_STARTS, LeasedMessage, MailCounts, NUMBER_MISSES, Refusal, VerificationView,
         transitions::Mailing,
     },
     messages::{
-        ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
+        ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
         OpenVerification, Opened, RefundIpStart, ResendMail, SettleMessage,
     },
     store::{
@@ -100,6 +100,10 @@ pub(super) async fn claim(records: &impl Records, ask: ClaimMessages) -> Result<
     records.claim_due(ask.limit).await.map_err(failure)
 }
 
+pub(super) async fn count_mails(records: &impl Records, _: CountMails) -> Result<MailCounts, Failure> {
+    records.count_mails().await.map_err(failure)
+}
+
 pub(super) async fn settle(records: &impl Records, ask: SettleMessage) -> Result<(), Failure> {
     records.run(Settling::new(ask.key, ask.fence, ask.outcome)).await.map_err(failure)
 }
@@ -120,7 +124,8 @@ fn failure(error: StoreError) -> Failure {
     }
 }
 
-/// Answers each message by a function of the actor's `records`, in a future of its own: asks do not wait for one another.
+/// Answers each message by a function of the actor's `records`, in a future of its own: asks do not wait for one another. How long
+/// it took is measured.
 macro_rules! answer_from_records {
     ($actor:ty: $($message:ty => $answer:path,)+) => {$(
         impl ::actix::Handler<$message> for $actor {
@@ -128,7 +133,12 @@ macro_rules! answer_from_records {
 
             fn handle(&mut self, ask: $message, _: &mut Self::Context) -> Self::Result {
                 let records = ::std::clone::Clone::clone(&self.records);
-                Box::pin(async move { $answer(&*records, ask).await })
+                let asked_at = ::tokio::time::Instant::now();
+                Box::pin(async move {
+                    let answer = $answer(&*records, ask).await;
+                    ::metrics::histogram!("fiador_store_seconds", "message" => stringify!($message)).record(asked_at.elapsed());
+                    answer
+                })
             }
         }
     )+};

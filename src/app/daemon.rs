@@ -1,7 +1,7 @@
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use actix::prelude::*;
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::join_all;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -9,8 +9,9 @@ use tokio::{
 };
 
 use super::{
-    EXIT_GAVE_UP, Parts, StartError,
-    parts::{RunningMailer, RunningStore, SIDE_PERMITS},
+    EXIT_GAVE_UP, Parts, Place, StartError,
+    observatory::{MetricsListener, Observatory},
+    parts::{RunningMailer, SIDE_PERMITS},
 };
 use crate::{
     actors::{Gateway, StoreAsks},
@@ -19,11 +20,11 @@ use crate::{
     config::Config,
     domain::ApplicationName,
     http::{self, Acceptor, Asks, CellConnections, CellPort, CompatAsks, Front, Limits},
-    messages::{AskStoreReadiness, Drain, Probe},
-    supervision::{Escalation, Guarded, Health, Prober},
+    messages::{AskStoreReadiness, CountMails, Drain},
+    supervision::{Ask, Escalation, Guarded, Health},
 };
 
-const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+const ASK_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a start waits for a store that is being connected; without it the first requests would be 503.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 const STORE_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
@@ -79,17 +80,23 @@ impl Daemon {
             Some(compat) => Some(Acceptor::bind(compat.listen, limits).await?),
             None => None,
         };
+        let metrics = match config.metrics {
+            Some(listen) => Some(MetricsListener::bind(listen, limits).await?),
+            None => None,
+        };
         let (escalate, escalations) = mpsc::unbounded_channel();
         let parts = Parts::prepare(&config, clock, escalate).await?;
-        let (mailer_thread, mailer) = start_mailer(parts.clone()).await?;
+        let (mailer_thread, mailer, count_mails) = start_mailer(parts.at(Place::Mailer)).await?;
+        let observatory = Observatory::new(parts.roster().clone(), count_mails);
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         let plan = CellPlan {
             parts: parts.clone(),
             mailer: mailer.clone(),
+            observatory: observatory.clone(),
             compat: config.compat.map(|compat| compat.application),
             limits,
         };
-        let starting = join_all((0..count).map(|_| Cell::start(plan.clone()))).await;
+        let starting = join_all((1..=count).map(|number| Cell::start(plan.of_cell(number)))).await;
         let cells: Vec<_> = starting.into_iter().collect::<Result<_, _>>()?;
         let (cells, entrances): (_, Vec<Doors>) = cells.into_iter().unzip();
         let (api_ports, compat_ports): (_, Vec<_>) = entrances.into_iter().map(|doors| (doors.api, doors.compat)).unzip();
@@ -99,6 +106,9 @@ impl Daemon {
         if let Some(compat_acceptor) = compat_acceptor {
             tracing::info!(compat.listen = %compat_acceptor.local_address(), "old contract is served");
             acceptors.push(accept(compat_acceptor, compat_ports.into_iter().flatten().collect(), &stop_accepting));
+        }
+        if let Some(metrics) = metrics {
+            acceptors.push(actix_rt::spawn(metrics.serve(observatory, stop(&stop_accepting))));
         }
         tracing::info!(http.listen = %address, cells = count, "daemon started");
         parts.audit().append(&Entry { event: "daemon.started", ..Entry::default() });
@@ -152,10 +162,15 @@ impl Daemon {
 }
 
 fn accept(acceptor: Acceptor, ports: Vec<CellPort>, stop_accepting: &watch::Sender<bool>) -> JoinHandle<()> {
+    actix_rt::spawn(acceptor.run(ports, stop(stop_accepting)))
+}
+
+/// Ends when the daemon stops to accept.
+fn stop(stop_accepting: &watch::Sender<bool>) -> impl Future<Output = ()> + 'static {
     let mut stopped = stop_accepting.subscribe();
-    actix_rt::spawn(acceptor.run(ports, async move {
+    async move {
         let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
-    }))
+    }
 }
 
 /// Whether everything was finished. Mails are given back only when no request can hand over another.
@@ -170,9 +185,16 @@ async fn drain(cells: Vec<Cell>, mailer: &RunningMailer, grace: Duration) -> boo
 struct CellPlan {
     parts: Parts,
     mailer: RunningMailer,
+    observatory: Observatory,
     /// The application of the old contract.
     compat: Option<ApplicationName>,
     limits: Limits,
+}
+
+impl CellPlan {
+    fn of_cell(&self, number: usize) -> Self {
+        Self { parts: self.parts.at(Place::Cell(number)), ..self.clone() }
+    }
 }
 
 /// Where the acceptors hand connections to a cell.
@@ -212,7 +234,7 @@ impl Cell {
 }
 
 async fn furnish(plan: CellPlan) -> (Doors, Vec<Service>) {
-    let CellPlan { parts, mailer, compat, limits } = plan;
+    let CellPlan { parts, mailer, observatory, compat, limits } = plan;
     let store = parts.start_store();
     let _ = timeout(STORE_PATIENCE, until_up(&store.asks)).await; // it may be gone for long: then all is 503 until it is back
     let gateway = parts.start_gateway(store.asks.clone(), mailer.asks.clone());
@@ -220,7 +242,7 @@ async fn furnish(plan: CellPlan) -> (Doors, Vec<Service>) {
     let (compat_port, compat_service) =
         compat.map(|application| compat_door(&gateway, application, limits, audit.clone())).unzip();
     let (api_port, connections) = door(&gateway);
-    let front = Front::new(asks(&gateway, store, mailer), limits, audit);
+    let front = Front::new(asks(&gateway, mailer, &observatory), limits, audit);
     let services = std::iter::once(Service { front, connections }).chain(compat_service).collect();
     (Doors { api: api_port, compat: compat_port }, services)
 }
@@ -237,13 +259,12 @@ fn door(gateway: &Guarded<Gateway>) -> (CellPort, CellConnections) {
 }
 
 async fn until_up(store: &StoreAsks) {
-    while !matches!(store.readiness.ask(AskStoreReadiness, PROBE_DEADLINE).await, Ok(None)) {
+    while !matches!(store.readiness.ask(AskStoreReadiness, ASK_DEADLINE).await, Ok(None)) {
         sleep(STORE_LOOKED_AT_EVERY).await;
     }
 }
 
-fn asks(gateway: &Guarded<Gateway>, store: RunningStore, mailer: RunningMailer) -> Asks {
-    let probes = Arc::new([Arc::new(gateway.probes()), Arc::new(store.probe), mailer.probe]);
+fn asks(gateway: &Guarded<Gateway>, mailer: RunningMailer, observatory: &Observatory) -> Asks {
     Asks {
         authenticate: gateway.asks(),
         start_verification: gateway.asks(),
@@ -254,27 +275,20 @@ fn asks(gateway: &Guarded<Gateway>, store: RunningStore, mailer: RunningMailer) 
         cancel_verification: gateway.asks(),
         readiness: gateway.asks_apart(SIDE_PERMITS),
         inbox: mailer.inbox,
-        is_live: Arc::new(move || all_alive(probes.clone())),
+        is_live: observatory.is_live(),
+        system: observatory.look(),
     }
 }
 
-fn all_alive(probes: Arc<[Arc<Prober<Probe>>; 3]>) -> BoxFuture<'static, bool> {
-    async move {
-        let alive = join_all(probes.iter().map(|probe| probe.is_alive(Probe, PROBE_DEADLINE))).await;
-        alive.into_iter().all(|is_alive| is_alive)
-    }
-    .boxed()
-}
-
-async fn start_mailer(parts: Parts) -> Result<(Arbiter, RunningMailer), StartError> {
+async fn start_mailer(parts: Parts) -> Result<(Arbiter, RunningMailer, Ask<CountMails>), StartError> {
     let thread = Arbiter::new();
     let (started, starting) = oneshot::channel();
     thread.spawn(async move {
         let store = parts.start_store();
-        let _ = started.send(parts.start_mailer(&store.asks));
+        let _ = started.send((parts.start_mailer(&store.asks), store.asks.count_mails));
     });
-    let mailer = starting.await.map_err(|_| thread_ended("the Mailer's thread"))?;
-    Ok((thread, mailer))
+    let (mailer, count_mails) = starting.await.map_err(|_| thread_ended("the Mailer's thread"))?;
+    Ok((thread, mailer, count_mails))
 }
 
 fn thread_ended(whose: &str) -> StartError {

@@ -3,8 +3,10 @@
 mod banner;
 mod changes;
 mod daemon;
+mod observatory;
 mod parts;
 mod reload;
+mod roster;
 mod service;
 
 use std::process::ExitCode;
@@ -16,13 +18,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub use daemon::{Daemon, Ending};
 pub use parts::Parts;
 pub use reload::LoadConfig;
+pub use roster::Place;
 pub use service::Service;
 
 use reload::Reloading;
 
 use crate::{
     audit::AuditError, clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError,
-    store::RingError,
+    meters::MetersError, store::RingError,
 };
 
 /// Why the daemon did not start; one line, with what mends it.
@@ -49,6 +52,12 @@ pub enum StartError {
     /// No listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// No listener for metrics.
+    #[error("metrics.listen: {0}")]
+    MetricsListen(ListenError),
+    /// No recorder for metrics.
+    #[error(transparent)]
+    Meters(#[from] MetersError),
 }
 
 /// Exit code when an actor's restart budget is spent: the process supervisor above us is to start us anew.

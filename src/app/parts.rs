@@ -4,7 +4,10 @@ use actix::prelude::*;
 use tokio::sync::mpsc::UnboundedSender;
 use zeroize::Zeroizing;
 
-use super::StartError;
+use super::{
+    StartError,
+    roster::{Place, Roster},
+};
 use crate::{
     actors::{EmbeddedStore, Gateway, MailAsks, Mailer, RedisStore, StoreAsks, mailer::MAX_IN_HAND},
     audit::AuditLog,
@@ -25,7 +28,7 @@ use crate::{
         embedded::{self, Writer},
         redis::{self, RedisSettings},
     },
-    supervision::{self, Ask, Escalation, Guarded, Policy, Prober},
+    supervision::{self, Ask, Escalation, Guarded, Policy},
 };
 
 /// Asks that may be on their way to one Gateway, and to one store.
@@ -45,6 +48,9 @@ pub struct Parts {
     renderer: Live<Renderer>,
     audit: AuditLog,
     escalations: UnboundedSender<Escalation>,
+    roster: Roster,
+    /// Where what is started from here runs.
+    place: Place,
 }
 
 #[derive(Clone)]
@@ -57,8 +63,6 @@ enum StorePlan {
 pub struct RunningStore {
     /// What it can be asked.
     pub asks: StoreAsks,
-    /// Whether it is alive.
-    pub probe: Prober<Probe>,
 }
 
 /// A Mailer that runs on this arbiter.
@@ -70,8 +74,6 @@ pub struct RunningMailer {
     pub inbox: Option<Ask<ReadInbox>>,
     /// Ends its work.
     pub drain: Ask<Drain>,
-    /// Whether it is alive.
-    pub probe: Arc<Prober<Probe>>,
 }
 
 impl Parts {
@@ -95,7 +97,17 @@ impl Parts {
             None => AuditLog::off(),
         };
         let renderer = Live::new(Renderer::new(config.templates.clone()));
-        Ok(Self { applications, clock, store, route, renderer, audit, escalations })
+        Ok(Self {
+            applications,
+            clock,
+            store,
+            route,
+            renderer,
+            audit,
+            escalations,
+            roster: Roster::default(),
+            place: Place::Here,
+        })
     }
 
     /// Takes from `config` what can change while everything runs: all of it, or nothing.
@@ -115,17 +127,28 @@ impl Parts {
         &self.audit
     }
 
+    /// The same parts, for actors that run at `place`.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Self {
+        Self { place, ..self.clone() }
+    }
+
+    /// All actors that were started from these parts and their clones.
+    pub(super) fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
     /// Starts a store on this arbiter.
     pub fn start_store(&self) -> RunningStore {
         match self.store.clone() {
             StorePlan::Redis(plan) => {
                 let (settings, ring, clock) = *plan;
                 let store = self.guard("redis-store", PERMITS, RedisStore::new(settings, ring, clock));
-                RunningStore { asks: StoreAsks::of(&store), probe: store.probes() }
+                RunningStore { asks: StoreAsks::of(&store) }
             }
             StorePlan::Embedded(writer) => {
                 let store = self.guard("embedded-store", PERMITS, EmbeddedStore::new(*writer));
-                RunningStore { asks: StoreAsks::of(&store), probe: store.probes() }
+                RunningStore { asks: StoreAsks::of(&store) }
             }
         }
     }
@@ -140,7 +163,6 @@ impl Parts {
             asks: MailAsks { queued: mailer.asks(), readiness: mailer.asks_apart(SIDE_PERMITS) },
             inbox: has_inbox.then(|| mailer.asks_apart(SIDE_PERMITS)),
             drain: mailer.asks_apart(SIDE_PERMITS),
-            probe: Arc::new(mailer.probes()),
         }
     }
 
@@ -149,12 +171,17 @@ impl Parts {
         self.guard("gateway", PERMITS, Gateway::new(self.applications.clone(), self.clock.clone(), store, mail))
     }
 
-    fn guard<A: Actor<Context = Context<A>> + Supervised>(&self, name: &'static str, permits: u32, actor: A) -> Guarded<A> {
+    fn guard<A>(&self, name: &'static str, permits: u32, actor: A) -> Guarded<A>
+    where
+        A: Actor<Context = Context<A>> + Supervised + Handler<Probe>,
+    {
         let escalations = self.escalations.clone();
         let escalate = move |escalation| {
             let _ = escalations.send(escalation); // nobody listens once the daemon stops
         };
-        supervision::start(name, Policy::default(), permits, escalate, |_| actor)
+        let guarded = supervision::start(name, Policy::default(), permits, escalate, |_| actor);
+        self.roster.enter(self.place, &guarded);
+        guarded
     }
 }
 

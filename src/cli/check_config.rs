@@ -21,6 +21,7 @@ pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Refusal> {
 fn summary(config: &Config) -> String {
     [
         format!("listener:     {}, plain HTTP\n", config.listen),
+        format!("metrics:      {}\n", metrics(config)),
         format!("store:        {}\n", store(config)),
         format!("durability:   {}\n", durability(&config.store)),
         format!("mail:         {}\n", mail(&config.mail)),
@@ -28,6 +29,10 @@ fn summary(config: &Config) -> String {
         format!("applications: {}\n", applications(config)),
     ]
     .concat()
+}
+
+fn metrics(config: &Config) -> String {
+    config.metrics.map_or_else(|| "off".to_owned(), |listen| format!("{listen}, without keys"))
 }
 
 fn store(config: &Config) -> String {

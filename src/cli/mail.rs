@@ -89,6 +89,7 @@ fn sample(application: &Application, purpose: Purpose, locale: Locale) -> Leased
         purpose,
         locale,
         started_at: now,
+        queued_at: now,
         expires_at: now + holds,
         message_id: format!("<preview@{}>", application.from.ascii_domain()),
     }

@@ -25,6 +25,8 @@ const KEYS: &[(&str, Set)] = &[
     ("audit.to", |settings, text| set(&mut settings.audit.to, text)),
     ("log.level", |settings, text| set(&mut settings.log.level, text)),
     ("log.format", |settings, text| set(&mut settings.log.format, text)),
+    ("metrics.listen", |settings, text| set(&mut settings.metrics.listen, text)),
+    ("metrics.public", |settings, text| set(&mut settings.metrics.public, text)),
     ("shutdown.grace_seconds", |settings, text| set(&mut settings.shutdown.grace_seconds, text)),
 ];
 

@@ -65,6 +65,8 @@ pub struct Config {
     pub audit: Option<Destination>,
     /// What is logged, and how.
     pub log: Log,
+    /// Where `GET /metrics` listens; default `127.0.0.1:8421`. None: nothing is measured.
+    pub metrics: Option<SocketAddr>,
     /// How long a stop waits for what is under way, 1 to 300 seconds; default 20.
     pub shutdown_grace: Duration,
 }
@@ -123,6 +125,7 @@ impl Config {
             ("smtp and dev.inbox", self.mail == other.mail),
             ("audit", self.audit == other.audit),
             ("log", self.log == other.log),
+            ("metrics", self.metrics == other.metrics),
             ("shutdown", self.shutdown_grace == other.shutdown_grace),
         ];
         fixed.into_iter().filter(|(_, is_equal)| !is_equal).map(|(key, _)| key).collect()

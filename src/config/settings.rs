@@ -20,6 +20,7 @@ pub(super) struct Settings {
     pub audit: AuditSettings,
     pub log: LogSettings,
     pub shutdown: ShutdownSettings,
+    pub metrics: MetricsSettings,
     pub smtp: Vec<SmtpSettings>,
     pub applications: Vec<ApplicationSettings>,
 }
@@ -36,6 +37,7 @@ impl Default for Settings {
             audit: AuditSettings::default(),
             log: LogSettings::default(),
             shutdown: ShutdownSettings::default(),
+            metrics: MetricsSettings::default(),
             smtp: Vec::new(),
             applications: Vec::new(),
         }
@@ -110,6 +112,19 @@ pub(super) struct ShutdownSettings {
 impl Default for ShutdownSettings {
     fn default() -> Self {
         Self { grace_seconds: 20 }
+    }
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct MetricsSettings {
+    pub listen: String,
+    pub public: bool,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8421".to_owned(), public: false }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Config, Log, LogFormat, Secret,
     environment::Overridden,
     error::{ConfigError, Place},
-    settings::{LogSettings, Settings},
+    settings::{LogSettings, MetricsSettings, Settings},
     source::Source,
 };
 use crate::domain::EmailAddress;
@@ -52,6 +52,7 @@ impl Validation {
             demo_sender,
             audit: self.audit(&settings.audit)?,
             log: self.log(&settings.log)?,
+            metrics: self.metrics(&settings.metrics)?,
             shutdown_grace: Duration::from_secs(self.in_range(
                 "shutdown.grace_seconds",
                 settings.shutdown.grace_seconds,
@@ -85,6 +86,19 @@ impl Validation {
             return Err(self.refuse("applications", mend));
         }
         sender.map(Some).ok_or_else(|| self.refuse("smtp[0].from", "must be given when no application is declared"))
+    }
+
+    fn metrics(&self, settings: &MetricsSettings) -> Result<Option<SocketAddr>, ConfigError> {
+        if settings.listen.is_empty() {
+            return Ok(None);
+        }
+        let mend = "must be empty (off) or an IP address and a port, such as 127.0.0.1:8421";
+        let listen: SocketAddr = settings.listen.parse().map_err(|_| self.refuse("metrics.listen", mend))?;
+        if !is_loopback(listen) && !settings.public {
+            let mend = "must be a loopback address, because metrics have no keys; or set metrics.public = true";
+            return Err(self.refuse("metrics.listen", mend));
+        }
+        Ok(Some(listen))
     }
 
     fn log(&self, settings: &LogSettings) -> Result<Log, ConfigError> {

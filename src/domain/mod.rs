@@ -32,4 +32,6 @@ pub use queued_message::{LEASE, LEAST_LIFE, QueuedMessage};
 pub use refusal::Refusal;
 pub use token::Token;
 pub use verification::{CheckNote, End, KeyedHash, Tombstone, Verification};
-pub use views::{Approval, Delivery, DeliveryStatus, LeasedMessage, MessageKey, MessageOutcome, Status, VerificationView};
+pub use views::{
+    Approval, Delivery, DeliveryStatus, LeasedMessage, MailCounts, MessageKey, MessageOutcome, Status, VerificationView,
+};

@@ -75,6 +75,11 @@ impl QueuedMessage {
         is_over && self.maybe_accepted == 0
     }
 
+    /// When its address was charged for it; none once that was given back.
+    pub fn charged_at(&self) -> Option<Moment> {
+        self.charged_at
+    }
+
     /// When its address was charged for it, the first time that this is asked.
     pub fn take_charge(&mut self) -> Option<Moment> {
         self.charged_at.take()

@@ -151,6 +151,7 @@ impl Verification {
             purpose: self.purpose.clone(),
             locale: self.locale,
             started_at: self.started_at,
+            queued_at: self.message.charged_at().unwrap_or(self.started_at),
             expires_at: self.expires_at,
             message_id: self.message.message_id.clone(),
         })

@@ -119,10 +119,23 @@ pub struct LeasedMessage {
     pub locale: Locale,
     /// When the number was drawn; the mail's `Date`.
     pub started_at: Moment,
+    /// When this mail was queued: with the start, or with the newest resend.
+    pub queued_at: Moment,
     /// When the number stops to hold.
     pub expires_at: Moment,
     /// Its `Message-ID`, angle brackets included, the same for all tries.
     pub message_id: String,
+}
+
+/// How many mails stand in the store, by state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailCounts {
+    /// Those that may be sent at once.
+    pub due: u64,
+    /// Those that are being sent, or wait for their next try.
+    pub later: u64,
+    /// Those that failed within the last hour.
+    pub failed: u64,
 }
 
 /// What became of one try to send.

@@ -10,9 +10,11 @@ use uuid::Uuid;
 use warp::{Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
-    Asks, CompatAsks, Limits, compat,
+    Asks, CompatAsks, Limits, Scrape, compat,
+    metering::Metering,
     problem::Problem,
     routes::{Api, routes},
+    scraping,
     trail::{Answered, Trail},
 };
 use crate::audit::AuditLog;
@@ -41,10 +43,16 @@ impl Front {
         Self { routes: compat::routes(asks, limits), audit }
     }
 
+    /// The front of what was measured.
+    pub fn metrics(scrape: Scrape) -> Self {
+        Self { routes: scraping::routes(scrape), audit: AuditLog::off() }
+    }
+
     /// Answers one request: always, and with its own id. A handler that panics is answered for.
     pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
         let request_id = Uuid::new_v4().to_string();
         let trail = Trail::begin(&self.audit);
+        let metering = Metering::begin(&request);
         request.extensions_mut().insert(Peer(peer));
         request.extensions_mut().insert(trail.clone());
         let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
@@ -59,6 +67,7 @@ impl Front {
         }
         let (client, status) = (peer.ip(), response.status().as_u16());
         trail.end(&self.audit, &Answered { request_id: &request_id, client, status, code });
+        metering.end(&response, code);
         sign(&mut response, &request_id);
         response
     }

@@ -11,10 +11,7 @@ use super::{
     reply,
     routes::{Api, Call, answer, call},
 };
-use crate::{
-    messages::{AskReadiness, NotReady},
-    supervision::AskError,
-};
+use crate::messages::{AskReadiness, NotReady};
 
 /// How soon to ask again.
 const SOON: Duration = Duration::from_secs(1);
@@ -44,21 +41,10 @@ async fn answer_ready(api: Arc<Api>, call: Call) -> Response {
 
 async fn readiness(api: &Api) -> Result<Response, Problem> {
     let missing = api.asks.readiness.ask(AskReadiness, api.limits.ask_time).await;
-    let missing = missing.unwrap_or_else(|error| vec![gateway_not_ready(&error)]);
+    let missing = missing.unwrap_or_else(|error| vec![NotReady { part: "gateway", reason: error.reason().to_owned() }]);
     if missing.is_empty() {
         return Ok(reply::json(StatusCode::OK, &json!({ "status": "ready" })));
     }
     let parts: Vec<Value> = missing.iter().map(|part| json!({ "part": part.part, "reason": part.reason })).collect();
     Err(Problem::unavailable("See parts", SOON).with("parts", parts))
-}
-
-fn gateway_not_ready<E>(error: &AskError<E>) -> NotReady {
-    let reason = match error {
-        AskError::Overloaded => "has too much to do",
-        AskError::Unavailable(_) => "is being restarted",
-        AskError::TimedOut => "did not answer in time",
-        AskError::Crashed => "fell over the question",
-        AskError::Refused(_) => "cannot say",
-    };
-    NotReady { part: "gateway", reason: reason.to_owned() }
 }

@@ -15,11 +15,14 @@ mod dev_inbox;
 mod front;
 mod health;
 mod members;
+mod metering;
 mod problem;
 mod rate_limit;
 mod reply;
 mod routes;
+mod scraping;
 mod server;
+mod system;
 mod trail;
 mod verifications;
 
@@ -29,7 +32,9 @@ use futures_util::future::BoxFuture;
 
 pub use compat::CompatAsks;
 pub use front::Front;
+pub use scraping::Scrape;
 pub use server::{Acceptor, CellConnections, CellPort, ListenError, cell};
+pub use system::{ActorView, LookAtSystem, SystemView};
 
 use crate::{
     messages::{
@@ -57,6 +62,8 @@ pub struct Asks {
     pub cancel_verification: Ask<CancelVerification>,
     /// `GET /health/ready`
     pub readiness: Ask<AskReadiness>,
+    /// `GET /v1/system`
+    pub system: LookAtSystem,
     /// `GET /dev/inbox`; none: there is no dev inbox, and its routes are unknown.
     pub inbox: Option<Ask<ReadInbox>>,
     /// `GET /health/live`: false when only a new process can help.

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use super::{Asks, Limits, dev_inbox, front::Peer, health, problem::Problem, trail::Trail, verifications};
+use super::{Asks, Limits, dev_inbox, front::Peer, health, problem::Problem, system, trail::Trail, verifications};
 
 /// What every handler needs.
 pub(super) struct Api {
@@ -33,6 +33,8 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
         .or(health::routes(api))
         .unify()
         .or(dev_inbox::routes(api))
+        .unify()
+        .or(system::routes(api))
         .unify()
         .recover(async |_no_path_matched: Rejection| Ok::<_, Infallible>(Problem::not_found().into_response()))
         .unify()

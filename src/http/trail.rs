@@ -19,6 +19,7 @@ pub(super) enum Action {
     Check,
     Resend,
     Cancel,
+    LookAtSystem,
 }
 
 impl Action {
@@ -29,6 +30,7 @@ impl Action {
             Self::Check => "verification.check",
             Self::Resend => "verification.resend",
             Self::Cancel => "verification.cancel",
+            Self::LookAtSystem => "system.read",
         }
     }
 
@@ -38,6 +40,7 @@ impl Action {
             Self::Start | Self::Resend | Self::Cancel => Scope::StartVerifications,
             Self::Check => Scope::CheckNumbers,
             Self::Read => Scope::ReadVerifications,
+            Self::LookAtSystem => Scope::Admin,
         }
     }
 }

@@ -12,7 +12,7 @@ mod vault;
 
 use thiserror::Error;
 
-use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, VerificationId};
+use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, MailCounts, VerificationId};
 use operations::Operation;
 
 pub use keys::{Handle, SHARDS};
@@ -62,6 +62,12 @@ pub trait Records {
         application: &ApplicationName,
         number: &IdentityNumber,
     ) -> impl Future<Output = Result<Option<VerificationId>, StoreError>>;
+
+    /// How many mails stand in the queue.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn count_mails(&self) -> impl Future<Output = Result<MailCounts, StoreError>>;
 
     /// Leases at most `limit` mails that are due.
     ///

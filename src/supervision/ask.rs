@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Health, Report};
+use super::{Health, Report, outcomes::Outcomes};
 
 /// Why an ask has no answer. `Overloaded` and `Unavailable`: it did not happen. `TimedOut` and `Crashed`: unknown, it may
 /// have happened, happen yet, or never.
@@ -40,6 +40,19 @@ pub enum AskError<E> {
     Refused(E),
 }
 
+impl<E> AskError<E> {
+    /// What is told of an actor that did not answer.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Overloaded => "has too much to do",
+            Self::Unavailable(_) => "is being restarted",
+            Self::TimedOut => "did not answer in time",
+            Self::Crashed => "fell over the question",
+            Self::Refused(_) => "cannot say",
+        }
+    }
+}
+
 /// Asks one message of one actor, whichever that is. Cheap to clone.
 ///
 /// A permit is taken before the message is sent and given back when it has been answered, not when the asker stops
@@ -48,11 +61,13 @@ pub enum AskError<E> {
 pub struct Ask<M: Message<Result: Send> + Send> {
     recipient: Arc<Recipient<M>>,
     gate: Arc<Gate>,
+    outcomes: Arc<Outcomes>,
 }
 
 impl<M: Message<Result: Send> + Send + 'static> Ask<M> {
     pub(super) fn new(recipient: Recipient<M>, gate: Arc<Gate>) -> Self {
-        Self { recipient: Arc::new(recipient), gate }
+        let outcomes = Arc::new(Outcomes::of::<M>(gate.actor));
+        Self { recipient: Arc::new(recipient), gate, outcomes }
     }
 
     /// Sends the message and waits for its answer, at most until the deadline.
@@ -60,6 +75,15 @@ impl<M: Message<Result: Send> + Send + 'static> Ask<M> {
     /// # Errors
     /// See [`AskError`]; refusals of the gate come at once and in the order unavailable or crashed, overloaded.
     pub async fn ask<T, E>(&self, message: M, deadline: Duration) -> Result<T, AskError<E>>
+    where
+        M: Message<Result = Result<T, E>>,
+    {
+        let outcome = self.ask_uncounted(message, deadline).await;
+        self.outcomes.count(&outcome);
+        outcome
+    }
+
+    async fn ask_uncounted<T, E>(&self, message: M, deadline: Duration) -> Result<T, AskError<E>>
     where
         M: Message<Result = Result<T, E>>,
     {
@@ -73,14 +97,19 @@ impl<M: Message<Result: Send> + Send + 'static> Ask<M> {
 
     /// Takes a permit for a message to be sent later; none when there is no permit or the actor is not up.
     pub fn reserve(&self) -> Option<Reservation<M>> {
-        let permit = self.gate.enter::<Infallible>().ok()?;
-        Some(Reservation { recipient: self.recipient.clone(), permit })
+        match self.gate.enter::<Infallible>() {
+            Ok(permit) => Some(Reservation { recipient: self.recipient.clone(), permit, outcomes: self.outcomes.clone() }),
+            refused => {
+                self.outcomes.count(&refused);
+                None
+            }
+        }
     }
 }
 
 impl<M: Message<Result: Send> + Send> Clone for Ask<M> {
     fn clone(&self) -> Self {
-        Self { recipient: self.recipient.clone(), gate: self.gate.clone() }
+        Self { recipient: self.recipient.clone(), gate: self.gate.clone(), outcomes: self.outcomes.clone() }
     }
 }
 
@@ -89,12 +118,14 @@ impl<M: Message<Result: Send> + Send> Clone for Ask<M> {
 pub struct Reservation<M: Message<Result: Send> + Send> {
     recipient: Arc<Recipient<M>>,
     permit: OwnedSemaphorePermit,
+    outcomes: Arc<Outcomes>,
 }
 
 impl<M: Message<Result: Send> + Send + 'static> Reservation<M> {
     /// Sends the message and waits for nothing. The permit is given back when the actor has answered.
     /// An actor that is down gets it after its restart; a dead one never.
     pub fn tell(self, message: M) {
+        self.outcomes.count_told();
         drop(InFlight::new(&self.recipient, message, self.permit));
     }
 }
@@ -127,14 +158,22 @@ impl<M: Message<Result = ()> + Send + 'static> Prober<M> {
 
 /// What every ask of one actor has to pass.
 pub(super) struct Gate {
+    /// The name the actor was started under.
+    pub(super) actor: &'static str,
     permits: Arc<Semaphore>,
     permit_count: u32,
     report: watch::Receiver<Report>,
 }
 
 impl Gate {
-    pub(super) fn new(permit_count: u32, report: watch::Receiver<Report>) -> Self {
-        Self { permits: Arc::new(Semaphore::new(permit_count as usize)), permit_count, report }
+    pub(super) fn new(actor: &'static str, permit_count: u32, report: watch::Receiver<Report>) -> Self {
+        Self { actor, permits: Arc::new(Semaphore::new(permit_count as usize)), permit_count, report }
+    }
+
+    /// How many permits are taken, of how many.
+    pub(super) fn permits(&self) -> (u32, u32) {
+        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
+        (self.permit_count.saturating_sub(free), self.permit_count)
     }
 
     pub(super) fn report(&self) -> watch::Receiver<Report> {

@@ -1,7 +1,6 @@
 //! The guard: a future around an actor's context that catches its falls.
 
 use std::{
-    any::Any,
     collections::VecDeque,
     future::Future,
     ops::ControlFlow,
@@ -12,12 +11,13 @@ use std::{
 };
 
 use actix::{dev::ContextFut, prelude::*};
+use metrics::counter;
 use tokio::{
     sync::watch,
     time::{Instant, Sleep, sleep},
 };
 
-use super::{Escalation, Health, Policy, Report};
+use super::{Cause, Escalation, Health, Policy, Report};
 
 pub(super) struct Guard<A: Actor<Context = Context<A>>> {
     name: &'static str,
@@ -70,7 +70,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
     }
 
     /// Ready with the cause when the actor falls.
-    fn poll_actor(&mut self, cx: &mut task::Context<'_>) -> Poll<String> {
+    fn poll_actor(&mut self, cx: &mut task::Context<'_>) -> Poll<Cause> {
         // Unwind safe: after a panic the actor is polled again only when `restarting` has rebuilt it.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             if !self.is_rebuilt && !self.rebuild() {
@@ -83,8 +83,8 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
                 self.came_up();
                 Poll::Pending
             }
-            Ok(Poll::Ready(())) => Poll::Ready("stopped".to_owned()),
-            Err(panic) => Poll::Ready(message_of(&*panic)),
+            Ok(Poll::Ready(())) => Poll::Ready(Cause::Stopped),
+            Err(panic) => Poll::Ready(Cause::of_panic(&*panic)),
         }
     }
 
@@ -104,7 +104,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
     }
 
     /// Breaks when the actor is not to be tried again.
-    fn fell(&mut self, cause: String) -> ControlFlow<()> {
+    fn fell(&mut self, cause: Cause) -> ControlFlow<()> {
         let anybody_can_ask = self.context.ctx().connected();
         if !anybody_can_ask {
             return ControlFlow::Break(());
@@ -113,12 +113,12 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
         // Now and not after the backoff, so that asks in flight are answered; but once a fall, if it panics.
         let was_rebuilt = std::mem::replace(&mut self.is_rebuilt, false);
         if was_rebuilt && let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.rebuild())) {
-            self.count_fall(message_of(&*panic))?;
+            self.count_fall(Cause::of_panic(&*panic))?;
         }
         ControlFlow::Continue(())
     }
 
-    fn count_fall(&mut self, cause: String) -> ControlFlow<()> {
+    fn count_fall(&mut self, cause: Cause) -> ControlFlow<()> {
         let now = Instant::now();
         self.falls.retain(|fall| now.duration_since(*fall) <= self.policy.within);
         self.falls.push_back(now);
@@ -127,27 +127,27 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
             self.give_up(cause);
             return ControlFlow::Break(());
         }
-        self.back_off(self.policy.backoff(remembered_falls), &cause);
+        self.back_off(self.policy.backoff(remembered_falls), cause);
         ControlFlow::Continue(())
     }
 
-    fn back_off(&mut self, back_in: Duration, cause: &str) {
-        // without the cause, which may hold anything; where it panicked is told by the panic hook
-        tracing::warn!(actor = self.name, back_in_ms = back_in.as_millis(), "an actor fell and is restarted");
+    fn back_off(&mut self, back_in: Duration, cause: Cause) {
+        counter!("fiador_actor_restarts_total", "actor" => self.name, "cause" => cause.kind()).increment(1);
+        tracing::warn!(actor = self.name, cause = %cause, back_in_ms = back_in.as_millis(), "an actor fell and is restarted");
         self.backoff = Some(Box::pin(sleep(back_in)));
         self.report.send_modify(|report| {
             report.health = Health::Down { back_in };
             report.restarts += 1;
-            report.last_cause = Some(cause.into());
+            report.last_cause = Some(cause);
         });
     }
 
-    fn give_up(&mut self, cause: String) {
+    fn give_up(&mut self, cause: Cause) {
         // Otherwise the context would poll the fallen actor once more when it is dropped.
         self.context.ctx().terminate();
         self.report.send_modify(|report| {
             report.health = Health::Dead;
-            report.last_cause = Some(cause.as_str().into());
+            report.last_cause = Some(cause.clone());
         });
         (self.escalate)(Escalation { actor: self.name, cause });
     }
@@ -163,9 +163,4 @@ impl<A: Actor<Context = Context<A>>> Drop for Guard<A> {
         }
         self.report.send_modify(|report| report.health = Health::Dead);
     }
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message").to_owned()
 }

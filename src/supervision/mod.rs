@@ -24,7 +24,9 @@
 compile_error!("the guard has to catch panics: build with panic = \"unwind\"");
 
 mod ask;
+mod cause;
 mod guard;
+mod outcomes;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,6 +35,7 @@ use tokio::sync::watch;
 
 use ask::Gate;
 pub use ask::{Ask, AskError, Prober, Reservation};
+pub use cause::{Cause, note_place};
 use guard::Guard;
 
 /// How often an actor may fall, and how long it stays down each time.
@@ -84,8 +87,8 @@ pub struct Report {
     pub health: Health,
     /// Restarts since the beginning, the one under way and failed ones included.
     pub restarts: u64,
-    /// Why it fell last: the panic's message, or `stopped`.
-    pub last_cause: Option<Arc<str>>,
+    /// Why it fell last.
+    pub last_cause: Option<Cause>,
 }
 
 /// An actor fell once more than its policy grants. Whoever receives this drains and stops the daemon.
@@ -93,8 +96,8 @@ pub struct Report {
 pub struct Escalation {
     /// The name it was started under.
     pub actor: &'static str,
-    /// Why it fell last: the panic's message, or `stopped`.
-    pub cause: String,
+    /// Why it fell last.
+    pub cause: Cause,
 }
 
 /// Makes an actor and runs it under guard on the current arbiter. At most `permits` asks are on their way to it at a time.
@@ -118,7 +121,7 @@ where
     let address = context.address();
     let (report, reports) = watch::channel(Report { health: Health::Up, restarts: 0, last_cause: None });
     actix_rt::spawn(Guard::new(name, policy, context.into_future(actor), report, Box::new(escalate)));
-    Guarded { address, gate: Arc::new(Gate::new(permits, reports)) }
+    Guarded { address, gate: Arc::new(Gate::new(name, permits, reports)) }
 }
 
 /// A guarded actor; hands out what leads to it. It lives at least as long as this or any handle from here.
@@ -145,7 +148,7 @@ impl<A: Actor> Guarded<A> {
         A::Context: ToEnvelope<A, M>,
         M: Message<Result: Send> + Send + 'static,
     {
-        Ask::new(self.address.clone().recipient(), Arc::new(Gate::new(permits, self.gate.report())))
+        Ask::new(self.address.clone().recipient(), Arc::new(Gate::new(self.gate.actor, permits, self.gate.report())))
     }
 
     /// The handle to probe with `M`, past the permits.
@@ -156,6 +159,11 @@ impl<A: Actor> Guarded<A> {
         M: Message<Result = ()> + Send + 'static,
     {
         Prober::new(self.address.clone().recipient(), self.gate.clone())
+    }
+
+    /// What is seen of it from outside.
+    pub fn vitals(&self) -> Vitals {
+        Vitals(self.gate.clone())
     }
 
     /// The actor's state, to be read (`borrow`) or awaited (`changed`, `wait_for`).
@@ -171,5 +179,26 @@ impl<A: Actor> Guarded<A> {
     /// Waits until every ask sent so far has been handled. Until then new asks are refused as overloaded.
     pub async fn drained(&self) {
         self.gate.all_permits_back().await;
+    }
+}
+
+/// What is seen of an actor from outside, whichever it is. Cheap to clone; it does not keep the actor alive.
+#[derive(Clone)]
+pub struct Vitals(Arc<Gate>);
+
+impl Vitals {
+    /// The name it was started under.
+    pub fn actor(&self) -> &'static str {
+        self.0.actor
+    }
+
+    /// Its state now.
+    pub fn report(&self) -> Report {
+        self.0.report().borrow().clone()
+    }
+
+    /// How many of its permits are taken, of how many; those of handles that stand [apart](Guarded::asks_apart) aside.
+    pub fn permits(&self) -> (u32, u32) {
+        self.0.permits()
     }
 }

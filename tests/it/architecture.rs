@@ -26,9 +26,12 @@ const GUARDED: &[&str] = &[
     "hyper",
     "hyper_util",
     "lettre",
+    "metrics",
+    "metrics_exporter_prometheus",
     "minijinja",
     "redb",
     "redis",
+    "sd_notify",
     "tokio",
     "tower",
     "tracing_subscriber",
@@ -44,13 +47,15 @@ const PARTS: &[Part] = &[
     Part { path: "audit", ours: &["clock", "domain"], crates: &[] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it
-    Part { path: "supervision", ours: &[], crates: &["actix", "actix_rt", "tokio"] },
+    // it counts what asks come to, in the words of the crate `metrics`
+    Part { path: "supervision", ours: &[], crates: &["actix", "actix_rt", "metrics", "tokio"] },
+    Part { path: "meters", ours: &[], crates: &["metrics", "metrics_exporter_prometheus"] },
     Part { path: "store", ours: &["clock", "domain"], crates: &["chacha20poly1305", "redb", "redis", "tokio"] },
     Part { path: "mail", ours: &["domain"], crates: &["lettre", "minijinja", "tokio"] },
     // the actors: none knows another but by messages
     Part { path: "actors/mod.rs", ours: &[], crates: &[] },
-    Part { path: "actors/asks.rs", ours: &["messages", "supervision"], crates: &["actix"] },
-    Part { path: "actors/store_requests.rs", ours: &["domain", "messages", "store"], crates: &["actix", "tokio"] },
+    Part { path: "actors/asks.rs", ours: &["domain", "messages", "supervision"], crates: &["actix", "metrics"] },
+    Part { path: "actors/store_requests.rs", ours: &["domain", "messages", "store"], crates: &["actix", "metrics", "tokio"] },
     Part {
         path: "actors/gateway",
         ours: &["clock", "domain", "live", "messages", "supervision"],
@@ -61,18 +66,19 @@ const PARTS: &[Part] = &[
     Part {
         path: "actors/mailer",
         ours: &["domain", "live", "mail", "messages", "supervision"],
-        crates: &["actix", "actix_rt", "fail", "tokio"],
+        crates: &["actix", "actix_rt", "fail", "metrics", "tokio"],
     },
     // what stands around them
     Part {
         path: "http",
         ours: &["audit", "domain", "messages", "supervision"],
-        crates: &["hyper", "hyper_util", "minijinja", "tokio", "tower", "warp"],
+        crates: &["hyper", "hyper_util", "metrics", "minijinja", "tokio", "tower", "warp"],
     },
     // `mail` for the words of `tls` alone, `redis` to read its URLs
     Part { path: "config", ours: &["api_key", "audit", "domain", "mail"], crates: &["redis"] },
     Part { path: "demo", ours: &["api_key", "domain"], crates: &[] },
-    Part { path: "telemetry", ours: &["config"], crates: &["tracing_subscriber"] },
+    // `supervision` is told where a panic was
+    Part { path: "telemetry", ours: &["config", "supervision"], crates: &["tracing_subscriber"] },
     Part { path: "cli", ours: &["api_key", "app", "config", "domain", "telemetry"], crates: &["clap"] },
     Part { path: "cli/check_config", ours: &["config", "domain", "mail"], crates: &[] },
     Part { path: "cli/mail", ours: &["clock", "config", "demo", "domain", "mail"], crates: &["clap"] },
@@ -89,10 +95,11 @@ const PARTS: &[Part] = &[
             "live",
             "mail",
             "messages",
+            "meters",
             "store",
             "supervision",
         ],
-        crates: &["actix", "actix_rt", "tokio"],
+        crates: &["actix", "actix_rt", "metrics", "sd_notify", "tokio"],
     },
     Part {
         path: "testing",

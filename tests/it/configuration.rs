@@ -90,7 +90,7 @@ fn the_repositorys_file_shows_every_key_there_is() {
     let shown: toml::Value = toml::from_str(&uncommented_config()).unwrap();
 
     assert_eq!(keys_allowed_after(""), keys_of(&shown));
-    for section in ["http", "store", "mail", "dev", "audit", "log", "shutdown"] {
+    for section in ["http", "store", "mail", "dev", "audit", "log", "metrics", "shutdown"] {
         assert_eq!(keys_allowed_after(&format!("[{section}]")), keys_of(&shown[section]), "{section}");
     }
     let (smtp, application) = (&shown["smtp"][0], &shown["applications"][0]);
@@ -225,6 +225,10 @@ fn values_that_are_not_allowed_are_refused_with_what_is() {
         (format!("[store]\nredis_url = \"rediss://:{CANARY}@host#insecure\""), "store.redis_url must be empty"),
         ("[log]\nlevel = \"loud\"".to_owned(), "log.level must be error, warn, info, debug or trace"),
         ("[log]\nformat = \"xml\"".to_owned(), "log.format must be text or json"),
+        (
+            "[metrics]\nlisten = \"here\"".to_owned(),
+            "config.toml:2: metrics.listen must be empty (off) or an IP address and a port",
+        ),
         ("[shutdown]\ngrace_seconds = 0".to_owned(), "config.toml:2: shutdown.grace_seconds must be 1 to 300"),
         (with_smtp("port = 0"), "config.toml:4: smtp[0].port must be 1 to 65535"),
         (with_smtp("port = 65536"), "smtp[0].port must be 1 to 65535"),
@@ -290,6 +294,10 @@ fn values_that_contradict_each_other_are_refused() {
         (
             "[http]\nlisten = \"[::]:8420\"\nallow_plaintext = true".to_owned(),
             "smtp must be given when an application is declared or http.listen is no loopback address; or set dev.inbox = true",
+        ),
+        (
+            "[metrics]\nlisten = \"0.0.0.0:8421\"".to_owned(),
+            "config.toml:2: metrics.listen must be a loopback address, because metrics have no keys; or set metrics.public = true",
         ),
         (application(""), "smtp must be given when an application is declared"),
         (
@@ -438,6 +446,7 @@ fn check_config_says_what_the_daemon_would_do_and_no_secret() {
     assert!(output.status.success() && output.stderr.is_empty());
     for expected in [
         "127.0.0.1:8420, plain HTTP",
+        "metrics:      127.0.0.1:8421, without keys",
         "Redis at 127.0.0.1:6379, database 0, without TLS",
         "the server's persistence is told in the log at start",
         "SMTP to smtp.example.org:587, STARTTLS required, with a login",

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fiador::{
-    domain::{Budget, DeliveryStatus, EmailAddress, MessageOutcome, Refusal, Status, Token},
-    messages::{Failure, OpenVerification},
+    domain::{Budget, DeliveryStatus, EmailAddress, MailCounts, MessageOutcome, Refusal, Status, Token},
+    messages::{CountMails, Failure, OpenVerification},
 };
 
 use crate::kit::{
@@ -40,6 +40,7 @@ on_both_stores! {
     a_minute_after_the_end_only_the_tombstone_is_left_and_after_an_hour_nothing,
     another_applications_id_leads_nowhere,
     a_mail_is_leased_settled_and_shown_in_delivery,
+    mails_are_counted_by_what_becomes_of_them_next,
     a_deferred_mail_is_claimed_again_when_it_is_due,
     a_lapsed_lease_is_claimed_again_and_its_late_settlement_changes_nothing,
     a_mail_whose_verification_ended_is_never_claimed,
@@ -227,6 +228,22 @@ async fn a_mail_is_leased_settled_and_shown_in_delivery(store: TestStore) {
     assert_eq!(sent.message_id, mail.message_id);
     store.hand.advance(Duration::from_secs(300));
     assert!(store.claim(8).await.is_empty());
+}
+
+async fn mails_are_counted_by_what_becomes_of_them_next(store: TestStore) {
+    let counts = async || {
+        let MailCounts { due, later, failed } = store.asks.count_mails.ask(CountMails, Duration::from_secs(20)).await.unwrap();
+        (due, later, failed)
+    };
+    let (_, leased) = store.start("ada@example.org").await;
+    store.open(OpenVerification { with_lease: false, ..TestStore::opening("bob@example.org") }).await.unwrap();
+    assert_eq!(counts().await, (1, 1, 0));
+
+    store.settle(&leased, MessageOutcome::Refused("550 no".to_owned())).await;
+    assert_eq!(counts().await, (1, 0, 1));
+
+    store.hand.advance(Duration::from_secs(3601));
+    assert_eq!(counts().await, (1, 0, 0));
 }
 
 async fn a_deferred_mail_is_claimed_again_when_it_is_due(store: TestStore) {

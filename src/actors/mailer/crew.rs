@@ -10,7 +10,7 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use super::{MAX_SENDS, settling};
+use super::{MAX_SENDS, measuring, settling};
 use crate::{
     domain::{Application, Applications, LeasedMessage, MessageOutcome},
     live::Live,
@@ -188,12 +188,20 @@ impl Crew {
     async fn settle(&self, task: &Task, outcome: MessageOutcome) {
         let Task { message, ends_at, .. } = task;
         info!(application = %message.application, attempt = message.fence, outcome = ?outcome, "a mail is done with");
+        measuring::count(&outcome, task.age());
         let settlement = SettleMessage { key: message.key, fence: message.fence, outcome };
         settling::settle(&self.settle, settlement, *ends_at).await;
     }
 }
 
 impl Task {
+    /// How long ago its mail was queued.
+    fn age(&self) -> Duration {
+        let LeasedMessage { queued_at, leased_at, leased_until, .. } = self.message;
+        let taken_at = self.ends_at - leased_until.since(leased_at);
+        leased_at.since(queued_at) + taken_at.elapsed()
+    }
+
     fn has_time_for_a_try(&self) -> bool {
         self.ends_at.saturating_duration_since(Instant::now()) >= NEEDED_LEASE
     }

@@ -1,7 +1,7 @@
-use redb::{Database, Error, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{Database, Error, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
 use crate::{
-    domain::{MessageKey, Moment, transitions::Effect},
+    domain::{MailCounts, MessageKey, Moment, transitions::Effect},
     store::{
         keys::{member, message_at},
         operations::{Operation, Reads, Sealed, Snapshot, Write},
@@ -134,6 +134,13 @@ impl<'txn> Tables<'txn> {
         let due = self.queue.range(..=(now.0, [0xff; 32]))?.take(limit);
         let keys = due.map(|row| Ok(message_at(&row?.0.value().1)));
         Ok(keys.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+    }
+
+    /// How many mails stand in the queue, by state.
+    pub(super) fn count_mails(&self, now: Moment) -> Result<MailCounts, Error> {
+        let due = self.queue.range(..=(now.0, [0xff; 32]))?.count() as u64;
+        let long_ago = (now.0.saturating_sub(FAILED_LISTED_MS), [0; 32]);
+        Ok(MailCounts { due, later: self.queue.len()? - due, failed: self.failed.range(long_ago..)?.count() as u64 })
     }
 
     /// Takes away what expired; whether there was anything.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::{OpenError, open, tables::Tables};
 use crate::{
     clock::Clock,
-    domain::{ApplicationName, IdentityNumber, LeasedMessage, Moment, VerificationId},
+    domain::{ApplicationName, IdentityNumber, LeasedMessage, MailCounts, Moment, VerificationId},
     store::{
         MOST_REDRAWS, Records, StoreError, Vault,
         operations::{Claiming, Operation},
@@ -126,6 +126,10 @@ impl Records for Writer {
         let lookup = self.vault.lookup(application, number);
         let sealed = self.submit(move |tables, batch| tables.id_of(lookup, batch.now)).await?;
         sealed.map(|sealed| self.vault.open_id(number, &sealed)).transpose()
+    }
+
+    async fn count_mails(&self) -> Result<MailCounts, StoreError> {
+        self.submit(|tables, batch| tables.count_mails(batch.now)).await
     }
 
     /// The longest waiting first.

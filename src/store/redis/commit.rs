@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Mails that failed are listed for an hour.
-const FAILED_LISTED_MS: u64 = 3_600_000;
+pub(super) const FAILED_LISTED_MS: u64 = 3_600_000;
 /// Tokens and numbers stay a little longer than the rules release them: a cell's clock may be a second behind the server's.
 const LINGERING: Duration = Duration::from_secs(2);
 /// The argument that says which key must lead nowhere yet.

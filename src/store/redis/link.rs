@@ -16,13 +16,13 @@ use tokio::{
 
 use super::{
     Unfit,
-    commit::{Commit, Committed},
+    commit::{Commit, Committed, FAILED_LISTED_MS},
     gate,
 };
 use crate::{
     clock::Clock,
-    domain::Moment,
-    store::{StoreError, operations::Snapshot},
+    domain::{MailCounts, Moment},
+    store::{SHARDS, StoreError, keys, operations::Snapshot},
 };
 
 /// No answer within this is a 503, well before the two seconds that are promised.
@@ -193,6 +193,21 @@ impl Link {
         }
         let members: Vec<Vec<Vec<u8>>> = self.ask(async |connection| pipeline.query_async(connection).await).await?;
         Ok(members.into_iter().flatten().collect())
+    }
+
+    /// Of all shards, in one round trip.
+    pub(super) async fn count_mails(&self, now: Moment) -> Result<MailCounts, StoreError> {
+        let long_ago = now.0.saturating_sub(FAILED_LISTED_MS);
+        let mut pipeline = redis::pipe();
+        for shard in 0..SHARDS {
+            let (queue, failed) = (keys::queue(shard), keys::failed(shard));
+            pipeline.cmd("ZCOUNT").arg(&queue).arg("-inf").arg(now.0);
+            pipeline.cmd("ZCOUNT").arg(&queue).arg(format!("({}", now.0)).arg("+inf");
+            pipeline.cmd("ZCOUNT").arg(&failed).arg(long_ago).arg("+inf");
+        }
+        let counts: Vec<u64> = self.ask(async |connection| pipeline.query_async(connection).await).await?;
+        let sum = |first: usize| counts.iter().skip(first).step_by(3).sum();
+        Ok(MailCounts { due: sum(0), later: sum(1), failed: sum(2) })
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {

@@ -18,7 +18,7 @@ use super::{
     Handle, MOST_REDRAWS, Records, SHARDS, StoreError, Vault, keys,
     operations::{Claiming, Operation, Reads, Snapshot},
 };
-use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, MessageKey, VerificationId};
+use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, MailCounts, MessageKey, VerificationId};
 
 /// How often an operation is decided anew when other cells commit first, or the clock was off. In each round one of them
 /// commits: of eight that go on and on, one loses so often once in five thousand times.
@@ -106,6 +106,10 @@ impl Records for Redis {
         let shard = usize::try_from(number.shard(SHARDS as u64)).expect("there are 64 shards");
         let sealed = self.link.get(&keys::number(shard, &self.vault.lookup(application, number))).await?;
         sealed.map(|sealed| self.vault.open_id(number, &sealed)).transpose()
+    }
+
+    async fn count_mails(&self) -> Result<MailCounts, StoreError> {
+        self.link.count_mails(self.link.now()).await
     }
 
     /// Of all shards in turn. A mail whose claim fails stays in its queue.

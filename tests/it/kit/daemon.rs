@@ -116,6 +116,7 @@ impl Home {
         command
             .env_clear()
             .env("FIADOR__HTTP__LISTEN", "127.0.0.1:0")
+            .env("FIADOR__METRICS__LISTEN", "")
             .envs(environment.iter().copied())
             .current_dir(&self.directory)
             .stdin(Stdio::null())

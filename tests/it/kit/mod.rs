@@ -11,6 +11,7 @@ pub mod place;
 pub mod post;
 pub mod proxy;
 pub mod redis;
+pub mod scrape;
 pub mod scripted_gateway;
 pub mod smtp_server;
 pub mod smtp_sink;

@@ -46,6 +46,7 @@ pub fn message(to: &str) -> LeasedMessage {
         purpose: Purpose::default(),
         locale: Locale::EN,
         started_at,
+        queued_at: started_at,
         expires_at: started_at + Duration::from_secs(600),
         message_id: MESSAGE_ID.to_owned(),
     }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use actix::prelude::*;
 use fiador::{
     domain::{
-        ApiKeyGrant, ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, Moment, Principal, Purpose, Refusal,
-        Scope, Status, Token, VerificationId, VerificationView,
+        ApiKeyGrant, ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, MailCounts, Moment, Principal, Purpose,
+        Refusal, Scope, Status, Token, VerificationId, VerificationView,
     },
-    http::Asks,
+    http::{ActorView, Asks, SystemView},
     messages::{
         AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, Denied, Failure, NotReady,
         ReadInbox, ReadVerification, ResendVerification, StartVerification,
@@ -62,6 +62,20 @@ impl Default for Answers {
             falls: false,
         }
     }
+}
+
+/// What `GET /v1/system` shows here.
+fn system() -> SystemView {
+    let gateway = ActorView {
+        actor: "gateway",
+        place: "cell 1".to_owned(),
+        state: "up",
+        restarts: 1,
+        last_cause: Some("panicked at src/actors/gateway.rs:59:9".to_owned()),
+        permits_in_use: 2,
+        permits: 1024,
+    };
+    SystemView { actors: vec![gateway], mails: Some(MailCounts { due: 3, later: 2, failed: 1 }) }
 }
 
 /// Shared by the test and the actor that plays it.
@@ -129,6 +143,7 @@ impl Script {
             cancel_verification: gateway.asks(),
             readiness: gateway.asks(),
             inbox: Some(gateway.asks()),
+            system: Arc::new(|| Box::pin(async { system() })),
             is_live: Arc::new(move || Box::pin(async move { is_live() })),
         }
     }

@@ -30,6 +30,7 @@ impl Daemon {
             .args(arguments)
             .current_dir(directory.path())
             .env("FIADOR__HTTP__LISTEN", "127.0.0.1:0")
+            .env("FIADOR__METRICS__LISTEN", "")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()

@@ -5,7 +5,7 @@ use std::{cell::Cell, future::pending, rc::Rc, sync::mpsc, time::Duration};
 use actix::prelude::*;
 use fiador::{
     messages::Probe,
-    supervision::{AskError, Escalation, Guarded, Health, Policy, Report, start},
+    supervision::{AskError, Cause, Escalation, Guarded, Health, Policy, Report, start},
 };
 use futures_util::FutureExt;
 use tokio::{sync::oneshot, time::timeout};
@@ -261,7 +261,7 @@ impl Bench {
     }
 
     pub fn last_cause(&self) -> Option<String> {
-        self.counter.report().borrow().last_cause.as_deref().map(str::to_owned)
+        self.counter.report().borrow().last_cause.as_ref().map(said)
     }
 }
 
@@ -272,4 +272,12 @@ pub fn tally(count: u32, life: u32) -> Result<Tally, AskError<&'static str>> {
 
 pub fn max_restarts() -> u32 {
     Policy::default().max
+}
+
+/// What a panic said, or that it was none.
+pub fn said(cause: &Cause) -> String {
+    match cause {
+        Cause::Stopped => "stopped".to_owned(),
+        Cause::Panicked { message, .. } => message.to_string(),
+    }
 }

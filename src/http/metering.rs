@@ -1,0 +1,84 @@
+//! What requests come to, measured. Routes are named by template: a path holds ids.
+
+use http::{Method, Request};
+use metrics::{counter, histogram};
+use tokio::time::Instant;
+use warp::reply::Response;
+
+/// A request that is being answered.
+pub(super) struct Metering {
+    route: &'static str,
+    method: &'static str,
+    since: Instant,
+}
+
+impl Metering {
+    pub fn begin<B>(request: &Request<B>) -> Self {
+        Self { route: template(request.uri().path()), method: word(request.method()), since: Instant::now() }
+    }
+
+    /// Counts the answer, and the problem's code when it is one.
+    pub fn end(self, response: &Response, code: Option<&'static str>) {
+        let status = response.status().as_u16().to_string();
+        counter!("fiador_requests_total", "route" => self.route, "method" => self.method, "status" => status).increment(1);
+        histogram!("fiador_request_seconds", "route" => self.route).record(self.since.elapsed());
+        if let Some(code) = code {
+            counter!("fiador_refusals_total", "code" => code).increment(1);
+        }
+    }
+}
+
+/// The template of a path; `other` for all that lead nowhere.
+fn template(path: &str) -> &'static str {
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').take(5).collect();
+    match segments[..] {
+        ["v1", "verifications"] => "/v1/verifications",
+        ["v1", "verifications", "check"] => "/v1/verifications/check",
+        ["v1", "verifications", _] => "/v1/verifications/{id}",
+        ["v1", "verifications", _, "check"] => "/v1/verifications/{id}/check",
+        ["v1", "verifications", _, "resend"] => "/v1/verifications/{id}/resend",
+        ["v1", "messages"] => "/v1/messages",
+        ["v1", "messages", _] => "/v1/messages/{id}",
+        ["v1", "messages", _, "retry"] => "/v1/messages/{id}/retry",
+        ["v1", "system"] => "/v1/system",
+        ["health", "live"] => "/health/live",
+        ["health", "ready"] => "/health/ready",
+        ["dev", "inbox"] => "/dev/inbox",
+        ["dev", "inbox", "messages"] => "/dev/inbox/messages",
+        ["registrar"] => "/registrar",
+        ["validar"] => "/validar",
+        ["metrics"] => "/metrics",
+        _ => "other",
+    }
+}
+
+fn word(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_client_asks_for_is_counted_under_one_of_our_own_words() {
+        for (path, route) in [
+            ("/v1/verifications/vrf_canary", "/v1/verifications/{id}"),
+            ("/v1/verifications/check", "/v1/verifications/check"),
+            ("/v1/verifications/vrf_canary/check", "/v1/verifications/{id}/check"),
+            ("/v1/verifications/vrf_canary/check/more", "other"),
+            ("/canary@example.org", "other"),
+            ("*", "other"),
+            ("", "other"),
+        ] {
+            assert_eq!(template(path), route, "{path}");
+        }
+        assert_eq!(word(&Method::from_bytes(b"CANARY").unwrap()), "other");
+    }
+}
