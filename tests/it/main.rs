@@ -8,6 +8,7 @@ mod daemon;
 mod drawing;
 mod embedded_store;
 mod histories;
+mod hostile;
 mod http;
 mod in_process;
 mod kit;

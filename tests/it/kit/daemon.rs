@@ -147,6 +147,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// The most memory it ever had, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let id = self.child.id().expect("it has not ended");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// What it has printed: where it listens and what to try.
     pub fn printed(&self) -> Vec<String> {
         self.stdout.so_far()

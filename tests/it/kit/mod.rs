@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod disk;
 pub mod fake_store;
 pub mod http;
+pub mod liar;
 pub mod monitor;
 pub mod place;
 pub mod post;
