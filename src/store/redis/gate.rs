@@ -3,7 +3,10 @@
 use redis::{InfoDict, aio::MultiplexedConnection};
 use thiserror::Error;
 
-use super::{Link, RedisSettings, link::Fault};
+use super::{
+    RedisSettings,
+    connection::{Connection, Fault},
+};
 use crate::store::ClaimError;
 
 /// Holds the fingerprint and the origin of the key ring that names everything here.
@@ -56,16 +59,19 @@ async fn claim(connection: &mut MultiplexedConnection, fingerprint: &str, origin
 /// What is wrong with the server, or why it was not reached, as one line.
 pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: String) -> Result<(String, String), ClaimError> {
     let ask = async {
-        let mut connection = Link::connect(settings).await?;
+        let connection = Connection::open(settings).await?;
+        let mut connection = connection.commands();
         let info: InfoDict = redis::cmd("INFO").query_async(&mut connection).await?;
         check_server(&info)?;
         warn_of_weak_persistence(&info);
-        claim(&mut connection, &fingerprint, &origin).await
+        let (found, origin) = claim(&mut connection, &fingerprint, &origin).await?;
+        Ok((found, settings.told(&origin)))
     };
     ask.await.map_err(|fault| match fault {
-        Fault::Unfit(unfit) => ClaimError::Unfit(unfit.to_string()),
+        Fault::Unfit(unfit) => ClaimError::Unfit(settings.told(&unfit)),
         Fault::Redis(_) | Fault::Silent => {
-            ClaimError::Unreachable(format!("{fault}; start Redis at {}, or mend store.redis_url", settings.address()))
+            let (why, address) = (settings.told(&fault), settings.address());
+            ClaimError::Unreachable(format!("{why}; start Redis at {address}, or mend store.redis_url"))
         }
     })
 }

@@ -4,19 +4,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
-};
-use thiserror::Error;
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
 
 use super::{
-    Unfit,
+    RedisSettings,
     commit::{Commit, Committed, FAILED_LISTED_MS},
+    connection::{Connection, Fault, RESPONSE_TIMEOUT},
     gate,
 };
 use crate::{
@@ -25,47 +22,10 @@ use crate::{
     store::{SHARDS, StoreError, keys, operations::Snapshot},
 };
 
-/// No answer within this is a 503, well before the two seconds that are promised.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RECONNECT_AFTER: [u64; 5] = [50, 100, 200, 400, 800];
 /// How often the server is asked for the time: a server that is gone is noticed before anybody asks it for something, and
 /// what is only read is read by a clock that is right.
 const HEARTBEAT_EACH: Duration = Duration::from_secs(1);
-
-/// Where Redis is.
-#[derive(Clone)]
-pub struct RedisSettings {
-    info: ConnectionInfo,
-}
-
-impl RedisSettings {
-    /// Where `info` says, over a socket that notices a peer that is gone.
-    pub fn new(info: ConnectionInfo) -> Self {
-        let keepalive = redis::io::tcp::socket2::TcpKeepalive::new().with_time(Duration::from_secs(10));
-        let tcp = info.tcp_settings().clone().set_nodelay(true).set_keepalive(keepalive);
-        Self { info: info.set_tcp_settings(tcp.set_user_timeout(Duration::from_secs(5))) }
-    }
-
-    /// The address without user and password, for logs.
-    pub fn address(&self) -> String {
-        match self.info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
-            other => other.to_string(),
-        }
-    }
-}
-
-/// What went wrong with a server.
-#[derive(Debug, Error)]
-pub(super) enum Fault {
-    #[error("{0}")]
-    Unfit(#[from] Unfit),
-    #[error("Redis is not reached: {0}")]
-    Redis(#[from] RedisError),
-    #[error("Redis did not answer in time")]
-    Silent,
-}
 
 /// The connection of one cell: commands fail at once while there is none, and it is made anew by [`Link::keep_connected`].
 pub struct Link {
@@ -80,7 +40,7 @@ pub struct Link {
 }
 
 enum State {
-    Up(Rc<MultiplexedConnection>),
+    Up(Rc<Connection>),
     Down(String),
 }
 
@@ -102,8 +62,9 @@ impl Link {
                     self.watch_until_broken().await;
                 }
                 Err(fault) => {
-                    self.tell_of_failure(&fault, failures);
-                    *self.state.borrow_mut() = State::Down(fault.to_string());
+                    let why = self.settings.told(&fault);
+                    self.tell_of_failure(&why, failures);
+                    *self.state.borrow_mut() = State::Down(why);
                     let wait = RECONNECT_AFTER[failures.min(RECONNECT_AFTER.len() - 1)];
                     failures += 1;
                     sleep(Duration::from_millis(wait).mul_f64(0.75 + fastrand::f64() / 2.0)).await;
@@ -113,12 +74,12 @@ impl Link {
     }
 
     /// Once a failure; what follows while it lasts is for who looks closely.
-    fn tell_of_failure(&self, fault: &Fault, failures: usize) {
+    fn tell_of_failure(&self, cause: &str, failures: usize) {
         let address = self.settings.address();
         if failures == 0 {
-            tracing::warn!(redis.address = %address, cause = %fault, "redis connection failed; trying until it is back");
+            tracing::warn!(redis.address = %address, cause, "redis connection failed; trying until it is back");
         } else {
-            tracing::debug!(redis.address = %address, cause = %fault, "redis connection failed again");
+            tracing::debug!(redis.address = %address, cause, "redis connection failed again");
         }
     }
 
@@ -137,21 +98,11 @@ impl Link {
         }
     }
 
-    pub(super) async fn connect(settings: &RedisSettings) -> Result<MultiplexedConnection, Fault> {
-        let client = Client::open(settings.info.clone())?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_pipeline_buffer_size(1024);
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        // the library's own timeout does not cover TLS and the login
-        Ok(timeout(CONNECT_TIMEOUT * 2, connecting).await.map_err(|_| Fault::Silent)??)
-    }
-
     async fn try_connect(&self) -> Result<(), Fault> {
-        let mut connection = Self::connect(&self.settings).await?;
-        gate::check(&mut connection, &self.fingerprint).await?;
-        self.server_time.set((server_time(&mut connection).await?, Instant::now()));
+        let connection = Connection::open(&self.settings).await?;
+        let mut commands = connection.commands();
+        gate::check(&mut commands, &self.fingerprint).await?;
+        self.server_time.set((server_time(&mut commands).await?, Instant::now()));
         *self.state.borrow_mut() = State::Up(Rc::new(connection));
         tracing::info!(redis.address = %self.settings.address(), "redis connected");
         Ok(())
@@ -224,34 +175,36 @@ impl Link {
             State::Up(connection) => connection.clone(),
             State::Down(why) => return Err(StoreError::Unavailable(why.clone())),
         };
-        let fault = match timeout(RESPONSE_TIMEOUT, ask(&mut MultiplexedConnection::clone(&connection))).await {
+        let fault = match timeout(RESPONSE_TIMEOUT, ask(&mut connection.commands())).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) if is_of_the_request(&error) => {
-                self.tell_of_refusal(&error);
-                return Err(StoreError::Unavailable(error.to_string()));
+                let cause = self.settings.told(&error);
+                self.tell_of_refusal(&cause);
+                return Err(StoreError::Unavailable(cause));
             }
-            Ok(Err(error)) => Fault::Redis(error),
+            Ok(Err(error)) => error.into(),
             Err(_) => Fault::Silent,
         };
-        self.give_up(&connection, &fault);
-        Err(StoreError::Unavailable(fault.to_string()))
+        let why = self.settings.told(&fault);
+        self.give_up(&connection, &why);
+        Err(StoreError::Unavailable(why))
     }
 
-    fn tell_of_refusal(&self, error: &RedisError) {
+    fn tell_of_refusal(&self, cause: &str) {
         let address = self.settings.address();
         if self.is_refusing.replace(true) {
-            tracing::debug!(redis.address = %address, cause = %error, "redis refused a request again");
+            tracing::debug!(redis.address = %address, cause, "redis refused a request again");
         } else {
-            tracing::warn!(redis.address = %address, cause = %error, "redis refuses requests; answering 503 to those");
+            tracing::warn!(redis.address = %address, cause, "redis refuses requests; answering 503 to those");
         }
     }
 
     /// Unless another has taken its place: many asks find out about one break.
-    fn give_up(&self, connection: &Rc<MultiplexedConnection>, fault: &Fault) {
+    fn give_up(&self, connection: &Rc<Connection>, why: &str) {
         let is_current = matches!(&*self.state.borrow(), State::Up(current) if Rc::ptr_eq(current, connection));
         if is_current {
-            tracing::warn!(redis.address = %self.settings.address(), cause = %fault, "redis connection given up");
-            *self.state.borrow_mut() = State::Down(fault.to_string());
+            tracing::warn!(redis.address = %self.settings.address(), cause = why, "redis connection given up");
+            *self.state.borrow_mut() = State::Down(why.to_owned());
             self.broken.notify_one();
         }
     }
@@ -259,7 +212,7 @@ impl Link {
 
 async fn server_time(connection: &mut MultiplexedConnection) -> Result<Moment, RedisError> {
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
-    Ok(Moment(seconds * 1000 + micros / 1000))
+    Ok(Moment(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
 }
 
 async fn call_script(

@@ -1,17 +1,21 @@
 //! Records in Redis: read, decide, commit by compare-and-set. One connection a cell, made anew when it breaks.
 
 mod commit;
+mod connection;
+mod frames;
 mod gate;
 mod lanes;
 mod link;
+mod socket;
 
 use std::{rc::Rc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
+pub use connection::RedisSettings;
 pub use gate::{Unfit, claim_ring};
-pub use link::{Link, RedisSettings};
+pub use link::Link;
 
 use self::{commit::Committed, lanes::Lanes};
 use super::{
