@@ -38,6 +38,7 @@ pub enum Step {
     Dot,
     Rset,
     Noop,
+    Quit,
 }
 
 /// What to do there, once.
@@ -45,6 +46,14 @@ pub enum Step {
 pub enum Answer {
     /// Says this, CRLF is added.
     Say(&'static str),
+    /// Says these bytes as they are.
+    Bytes(&'static [u8]),
+    /// Says this, and repeats to whom the mail is, and at the final dot the number in it.
+    Echo(&'static str),
+    /// Says this again and again, as fast as it can.
+    Forever(&'static str),
+    /// Says this again and again, a byte every tenth of a second.
+    Drip(&'static str),
     /// Hangs up without a word.
     HangUp,
     /// Says nothing more, and stays.
@@ -86,6 +95,7 @@ struct Shared {
     heard: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     mails: mpsc::UnboundedSender<Taken>,
+    numbers: Mutex<Vec<String>>,
     acceptor: TlsAcceptor,
     tls: SmtpTls,
 }
@@ -99,6 +109,7 @@ impl SmtpSink {
             heard: watch::Sender::default(),
             connections: Mutex::default(),
             mails: sender,
+            numbers: Mutex::default(),
             acceptor,
             tls,
         });
@@ -147,6 +158,11 @@ impl SmtpSink {
         self.mails.recv().await.unwrap()
     }
 
+    /// The numbers in all mails that came, taken or not.
+    pub fn numbers(&self) -> Vec<String> {
+        self.shared.numbers.lock().unwrap().clone()
+    }
+
     /// Mails that were taken and not yet awaited.
     pub fn mails_left(&self) -> usize {
         self.mails.len()
@@ -165,6 +181,11 @@ impl SmtpSink {
     pub async fn until_heard(&self, verb: &str, count: usize) {
         let has_come = |heard: &Vec<String>| heard.iter().filter(|command| command.starts_with(verb)).count() >= count;
         self.shared.heard.subscribe().wait_for(has_come).await.unwrap();
+    }
+
+    /// Whether all that was scripted has happened.
+    pub fn has_followed_the_script(&self) -> bool {
+        self.shared.script.lock().unwrap().values().all(VecDeque::is_empty)
     }
 
     pub fn connections(&self) -> usize {
@@ -222,11 +243,20 @@ struct Session<'a, S> {
     is_secure: bool,
     sender: String,
     recipient: String,
+    /// The line of digits in the newest mail.
+    number: String,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     fn new(stream: S, shared: &'a Shared, is_secure: bool) -> Self {
-        Self { stream: BufReader::new(stream), shared, is_secure, sender: String::new(), recipient: String::new() }
+        Self {
+            stream: BufReader::new(stream),
+            shared,
+            is_secure,
+            sender: String::new(),
+            recipient: String::new(),
+            number: String::new(),
+        }
     }
 
     /// Until the end; `true` when the client is to start TLS.
@@ -257,7 +287,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 "RSET" => self.answer(Step::Rset, "250 reset").await?,
                 "NOOP" => self.answer(Step::Noop, "250 noop").await?,
                 "QUIT" => {
-                    self.say("221 bye").await?;
+                    self.answer(Step::Quit, "221 bye").await?;
                     return Some(false);
                 }
                 _ => self.say("500 what").await?,
@@ -292,6 +322,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             content.push_str(line.strip_prefix('.').unwrap_or(&line));
             content.push_str("\r\n");
         }
+        let is_number = |line: &&str| line.len() >= 6 && line.bytes().all(|byte| byte.is_ascii_digit());
+        self.number = content.lines().find(is_number).unwrap_or_default().to_owned();
+        self.shared.numbers.lock().unwrap().push(self.number.clone());
         let mail = Taken { sender: self.sender.clone(), recipient: self.recipient.clone(), content };
         let is_scripted = self.shared.script.lock().unwrap().get(&Step::Dot).is_some_and(|answers| !answers.is_empty());
         if !is_scripted {
@@ -317,13 +350,41 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 self.say(reply).await?;
                 Some(reply.starts_with(['2', '3']))
             }
+            Answer::Bytes(bytes) => self.write(bytes).await.map(|()| false),
+            Answer::Echo(reply) => {
+                let reply = format!("{reply} to {}: {}", self.recipient, self.number);
+                self.say(&reply).await.map(|()| false)
+            }
+            Answer::Forever(text) => self.repeat(text).await,
+            Answer::Drip(text) => self.drip(text).await,
             Answer::HangUp => None,
             Answer::Stall => std::future::pending().await,
         }
     }
 
     async fn say(&mut self, reply: &str) -> Option<()> {
-        self.stream.write_all(format!("{reply}\r\n").as_bytes()).await.ok()?;
+        self.write(format!("{reply}\r\n").as_bytes()).await
+    }
+
+    /// Until nobody listens any more.
+    async fn repeat(&mut self, text: &str) -> Option<bool> {
+        let much = text.repeat(64 * 1024 / text.len());
+        loop {
+            self.write(much.as_bytes()).await?;
+        }
+    }
+
+    async fn drip(&mut self, text: &str) -> Option<bool> {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        for byte in text.bytes().cycle() {
+            ticks.tick().await;
+            self.write(&[byte]).await?;
+        }
+        None
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Option<()> {
+        self.stream.write_all(bytes).await.ok()?;
         self.stream.flush().await.ok()
     }
 }
