@@ -1,14 +1,7 @@
 //! From nothing to a connection that may carry mail: TCP, TLS, EHLO, AUTH. TLS is our own, so that the socket has
 //! nodelay and nothing that was said in clear outlives STARTTLS.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use lettre::transport::smtp::{
     authentication::Mechanism,
@@ -23,19 +16,18 @@ use rustls::{
 };
 use thiserror::Error;
 use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
 use super::{
+    dialog::{Dialog, LONGEST_REPLY},
     reply::{Deadline, Trouble},
     smtp::{SmtpSettings, SmtpTls},
 };
 
-/// The longest reply that is read before TLS, in bytes.
-const LONGEST_REPLY: u64 = 64 * 1024;
 /// Stands for the greeting that a server does not repeat after STARTTLS.
 const GREETING: &[u8] = b"220 secured\r\n";
 
@@ -87,25 +79,25 @@ impl Server {
     pub(super) async fn connect(&self, deadline: Deadline) -> Result<AsyncSmtpConnection, Trouble> {
         let SmtpSettings { host, port, limits, .. } = &self.settings;
         let socket = deadline.within(limits.connect, "connecting", open_socket(host, *port, limits.connect)).await?;
-        let peer_is_here = socket.peer_addr()?.ip().is_loopback();
-        let stream = self.secure(socket, peer_is_here, deadline).await?;
+        let peer = socket.peer_addr()?;
+        let stream = self.secure(socket, peer, deadline).await?;
 
         // the greeting and EHLO: two answers
         let hello = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
         let connection = deadline.within(limits.command * 2, "EHLO", hello).await?;
-        self.log_in(connection, peer_is_here, deadline).await
+        self.log_in(connection, peer.ip().is_loopback(), deadline).await
     }
 
     async fn secure(
         &self,
         mut socket: TcpStream,
-        peer_is_here: bool,
+        peer: SocketAddr,
         deadline: Deadline,
     ) -> Result<Box<dyn AsyncTokioStream>, Trouble> {
         let limits = self.settings.limits;
         let Some(tls) = &self.tls else {
-            if peer_is_here || self.settings.allow_plaintext {
-                return Ok(Box::new(socket));
+            if peer.ip().is_loopback() || self.settings.allow_plaintext {
+                return Ok(Box::new(Dialog::new(socket, peer, b"")));
             }
             return Err(Trouble::Broken("the server is not on this machine and tls = none".to_owned()));
         };
@@ -117,7 +109,7 @@ impl Server {
         }
         let handshake = tls.connector.connect(tls.name.clone(), socket);
         let tls = deadline.within(limits.command, "TLS", handshake).await?;
-        Ok(Box::new(SecuredStream { greeting, tls }))
+        Ok(Box::new(Dialog::new(tls, peer, greeting)))
     }
 
     async fn log_in(
@@ -196,7 +188,7 @@ async fn ask_for_tls(socket: &mut TcpStream, hello: &ClientId) -> Result<(), Tro
 }
 
 async fn read_reply(dialog: &mut (impl AsyncBufRead + Unpin)) -> Result<Response, Trouble> {
-    let mut dialog = dialog.take(LONGEST_REPLY);
+    let mut dialog = dialog.take(LONGEST_REPLY as u64);
     let mut text = String::new();
     loop {
         let start = text.len();
@@ -213,44 +205,4 @@ async fn read_reply(dialog: &mut (impl AsyncBufRead + Unpin)) -> Result<Response
         return Ok(reply);
     }
     Err(Trouble::Refused { code: reply.code().into(), text: reply.message().collect::<Vec<_>>().join(" ") })
-}
-
-/// A TLS stream for lettre, which reads a greeting first on every connection.
-#[derive(Debug)]
-struct SecuredStream {
-    /// What is read before anything of the server; empty when the server itself greets.
-    greeting: &'static [u8],
-    tls: TlsStream<TcpStream>,
-}
-
-impl AsyncTokioStream for SecuredStream {
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tls.get_ref().0.peer_addr()
-    }
-}
-
-impl AsyncRead for SecuredStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.greeting.is_empty() {
-            return Pin::new(&mut self.tls).poll_read(cx, buffer);
-        }
-        let (now, later) = self.greeting.split_at(self.greeting.len().min(buffer.remaining()));
-        buffer.put_slice(now);
-        self.greeting = later;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for SecuredStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_shutdown(cx)
-    }
 }

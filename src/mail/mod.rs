@@ -8,6 +8,7 @@ pub mod transport;
 
 mod checking;
 mod connecting;
+mod dialog;
 mod facts;
 mod reply;
 mod template_error;
