@@ -260,6 +260,26 @@ async fn what_the_server_says_is_kept_without_address_and_number() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_of_a_login_is_kept_without_it() {
+    for (step, reply) in [
+        (Step::Auth, "535 5.7.8 wrong: AGZpYWRvcgBvcGVuIHNlc2FtZQ=="),
+        (Step::Auth, "535 5.7.8 open sesame is not fiador's, nor is b3BlbiBzZXNhbWU="),
+        (Step::Mail, "450 4.7.0 open sesame, said fiador"),
+    ] {
+        let sink = SmtpSink::start(SmtpTls::None).await;
+        sink.says(step, reply);
+        let mut transport = transport(sink.settings_with_account());
+
+        let MessageOutcome::Deferred { reply: kept, .. } = transport.send(&mail("ada@example.org")).await else { panic!() };
+
+        assert!(kept.contains("[login]"), "{kept}");
+        let told = kept + transport.trouble().unwrap_or_default();
+        let secrets = ["sesame", "AGZpYWRv", "b3BlbiB"];
+        assert!(!secrets.iter().any(|secret| told.contains(secret)), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_real_server_takes_a_mail_over_starttls_with_auth() {
     let mut server = SmtpServer::start().await;
     let mut transport = transport(server.settings());
