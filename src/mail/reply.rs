@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 use lettre::transport::smtp;
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
 
 use crate::domain::IdentityNumber;
 
@@ -79,7 +80,9 @@ impl Deadline {
 }
 
 /// `text` as it may be stored and shown: on one line, of bounded length, without any address and without the number.
-pub(super) fn presentable(text: &str, number: Option<&IdentityNumber>) -> String {
+/// `logins` are the ways in which the login was written: a server may repeat it.
+pub(super) fn presentable(text: &str, number: Option<&IdentityNumber>, logins: &[Zeroizing<String>]) -> String {
+    let text = logins.iter().fold(text.to_owned(), |text, login| text.replace(login.as_str(), "[login]"));
     let mut words: Vec<String> = text.split(|c: char| c.is_control() || c.is_whitespace()).map(mask_address).collect();
     words.retain(|word| !word.is_empty());
     let mut line = words.join(" ");
@@ -105,10 +108,12 @@ mod tests {
     #[test]
     fn a_kept_reply_has_no_address_no_number_one_line_and_a_bounded_length() {
         let number = IdentityNumber::parse("12345678").unwrap();
-        let kept = |text| presentable(text, Some(&number));
+        let logins = ["c2VzYW1l", "open sesame"].map(|login| Zeroizing::new(login.to_owned()));
+        let kept = |text| presentable(text, Some(&number), &logins);
 
         assert_eq!(kept("550 5.1.1 <ada@example.org>: no such user"), "550 5.1.1 <[address]>: no such user");
         assert_eq!(kept("550 ada+x@example.org, bob@example.org"), "550 [address], [address]");
+        assert_eq!(kept("535 not =c2VzYW1l, nor open sesame"), "535 not =[login], nor [login]");
         assert_eq!(kept("550 <a@b>,<c@d> rejected"), "550 <[address]> rejected");
         assert_eq!(kept("554 looks like spam: x12345678x\r\n\u{1b}[31mred"), "554 looks like spam: x[number]x [31mred");
         assert_eq!(kept(&"ä".repeat(500)).chars().count(), 200);

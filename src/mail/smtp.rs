@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use lettre::{
     Address,
     address::Envelope,
@@ -29,7 +30,7 @@ use super::{
     rendering::Mail,
     reply::{Deadline, Trouble, presentable},
 };
-use crate::domain::MessageOutcome;
+use crate::domain::{IdentityNumber, MessageOutcome};
 
 /// A connection that was not used for so long is closed: servers hang up on idle clients after minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -68,6 +69,14 @@ impl SmtpSettings {
     pub(super) fn credentials(&self) -> Option<Credentials> {
         let password = self.password.as_ref().map_or("", |password| password.as_str());
         self.user.clone().map(|user| Credentials::new(user, password.to_owned()))
+    }
+
+    /// The ways in which the login's secret is written when it is sent, the longest first.
+    fn logins(&self) -> Vec<Zeroizing<String>> {
+        let Some(password) = self.password.as_ref().filter(|password| !password.is_empty()) else { return Vec::new() };
+        let plain = Zeroizing::new(format!("\0{}\0{}", self.user.as_deref().unwrap_or_default(), password.as_str()));
+        let encoded = |text: &str| Zeroizing::new(STANDARD.encode(text));
+        vec![encoded(&plain), encoded(password), password.clone()]
     }
 }
 
@@ -169,7 +178,13 @@ impl SmtpLine {
         }
         let result = result.expect("one of both dialogs was held");
         self.tidy_up(&result, deadline).await;
-        outcome(result, mail)
+        outcome(result, |text| self.kept(text, Some(&mail.number)))
+    }
+
+    /// What may be kept of what a server said.
+    fn kept(&self, text: &str, number: Option<&IdentityNumber>) -> String {
+        let logins: Vec<_> = self.servers.iter().flat_map(|server| server.settings.logins()).collect();
+        presentable(text, number, &logins)
     }
 
     /// Connects if there is no connection that can be used.
@@ -220,7 +235,7 @@ impl SmtpLine {
                     self.open = Some(Open { connection, limits: server.settings.limits, used_at: Instant::now() });
                     return Ok(());
                 }
-                Err(trouble) => reason = presentable(&format!("{}: {trouble}", server.settings.host), None),
+                Err(trouble) => reason = self.kept(&format!("{}: {trouble}", server.settings.host), None),
             }
         }
         self.trouble = Some(reason.clone());
@@ -253,14 +268,16 @@ fn was_dead_before_the_mail(result: &Result<String, Stop>) -> bool {
     matches!(result, Err(stop) if stop.step == Step::Sender && stop.trouble.ends_connection())
 }
 
-fn outcome(result: Result<String, Stop>, mail: &Mail) -> MessageOutcome {
-    let kept = |text: String| presentable(&text, Some(&mail.number));
+fn outcome(result: Result<String, Stop>, kept: impl Fn(&str) -> String) -> MessageOutcome {
     match result {
-        Ok(reply) => MessageOutcome::Sent(kept(reply)),
-        Err(Stop { trouble, .. }) if trouble.is_final() => MessageOutcome::Refused(kept(trouble.to_string())),
+        Ok(reply) => MessageOutcome::Sent(kept(&reply)),
+        Err(Stop { trouble, .. }) if trouble.is_final() => MessageOutcome::Refused(kept(&trouble.to_string())),
         Err(Stop { step, trouble }) => {
             let has_no_answer = matches!(trouble, Trouble::Broken(_));
-            MessageOutcome::Deferred { reply: kept(trouble.to_string()), maybe_accepted: step == Step::FinalDot && has_no_answer }
+            MessageOutcome::Deferred {
+                reply: kept(&trouble.to_string()),
+                maybe_accepted: step == Step::FinalDot && has_no_answer,
+            }
         }
     }
 }
