@@ -2,6 +2,7 @@
 
 pub mod budgets;
 pub mod caller;
+pub mod canaries;
 pub mod daemon;
 pub mod disk;
 pub mod fake_store;
