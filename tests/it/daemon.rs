@@ -4,6 +4,7 @@ mod audit;
 mod crash;
 mod falls;
 mod first_use;
+mod guesses;
 mod keys;
 mod logs;
 mod mail;

@@ -84,9 +84,7 @@ async fn two_daemons_with_one_key_ring_are_one_service() {
     let server = TestRedis::start();
     let (home, key) = Home::with_application(&on(&server));
     let daemon = home.start().await;
-    let other_home = Home::new();
-    other_home.declare_application(&on(&server), &key);
-    other_home.write("data/keyring.toml", &home.read("data/keyring.toml"));
+    let other_home = home.beside();
     let other = other_home.start().await;
     let (caller, other_caller) = (Caller::of(&daemon, &key), Caller::of(&other, &key));
 

@@ -52,6 +52,15 @@ impl Home {
         key.as_str().to_owned()
     }
 
+    /// Another one with the same configuration and key ring: for a second daemon of one service.
+    pub fn beside(&self) -> Self {
+        let other = Self::new();
+        for name in ["config.toml", "data/keyring.toml"] {
+            other.write(name, &self.read(name));
+        }
+        other
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
