@@ -2,6 +2,7 @@
 
 mod audit;
 mod crash;
+mod enumeration;
 mod falls;
 mod first_use;
 mod guesses;
