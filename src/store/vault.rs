@@ -114,3 +114,47 @@ impl Vault {
         self.messages.hash(&[verification, operation])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        clock::system_random,
+        domain::{EmailAddress, VerificationId},
+    };
+
+    /// All names that `text` can lead to for this application, taken for whatever it may be taken for.
+    fn names(vault: &Vault, application: &str, text: &str) -> Vec<KeyedHash> {
+        let name = ApplicationName::parse(application).unwrap();
+        let address = |text: &str| EmailAddress::parse(text).unwrap();
+        let id = VerificationId::parse(&format!("vrf_{text:A<42}A")).unwrap();
+        let budgets = [Budget::AddressSends, Budget::IpStarts, Budget::NumberMisses];
+        let mut names = vec![
+            vault.handle(&name, &address(&format!("{text}@example.org"))).0,
+            vault.handle(&name, &address(&format!("a@{text}.example"))).0,
+            vault.key_of(&name, &id),
+            vault.lookup(&name, &IdentityNumber::parse(text).unwrap()),
+            vault.operation(application, &[7; 32], text),
+            vault.body(&[application.as_bytes(), text.as_bytes()]),
+        ];
+        names.extend(budgets.map(|budget| vault.budget(&name, budget, text).0));
+        names
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+        /// Digits may be the name of an application, of a mailbox or a number: what is said as one is never found as the other,
+        /// wherever one ends and the next begins.
+        #[test]
+        fn what_is_said_as_one_kind_never_leads_to_a_name_of_another(digits in "[1-9]{20}") {
+            let vault = Vault::new(KeyRing::generate(&mut system_random()));
+            let all: Vec<KeyedHash> = (5..=14).flat_map(|at| names(&vault, &digits[..at], &digits[at..])).collect();
+            prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        }
+    }
+}
