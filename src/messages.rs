@@ -7,7 +7,7 @@ use actix::prelude::*;
 use thiserror::Error;
 
 use crate::domain::{
-    ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MailCounts, MessageKey,
+    ApplicationName, Approval, Charge, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailCounts, MessageKey,
     MessageOutcome, Moment, OperationId, Principal, Purpose, Refusal, Scope, Token, VerificationId, VerificationView,
 };
 
@@ -265,26 +265,26 @@ pub struct DecideByNumber {
     pub operation: OperationId,
 }
 
-/// Gateway -> store. Takes one from the budget of starts of an end user's IP address, before the start that it is for.
-/// A lost reply may have charged one that is never given back; it comes back by itself.
+/// Gateway -> store. Takes one start from each of these budgets, before the start that it is for: from the first one first, and
+/// from none when one is spent. A lost reply may have charged what is never given back; it comes back by itself.
 #[derive(Clone, Message)]
 #[rtype(result = "Result<(), Failure>")]
-pub struct ChargeIpStart {
-    /// Whose budget.
+pub struct ChargeStart {
+    /// Whose budgets.
     pub application: ApplicationName,
-    /// For whom.
-    pub ip: EndUserIp,
+    /// Which.
+    pub charges: Vec<Charge>,
 }
 
-/// Gateway -> store. Gives it back, because the start was refused or a repetition. A lost reply changes little: it comes back
-/// by itself.
+/// Gateway -> store. Gives them back, because the start was refused or a repetition. A lost reply changes little: they come
+/// back by themselves.
 #[derive(Clone, Message)]
 #[rtype(result = "Result<(), Failure>")]
-pub struct RefundIpStart {
-    /// Whose budget.
+pub struct RefundStart {
+    /// Whose budgets.
     pub application: ApplicationName,
-    /// For whom.
-    pub ip: EndUserIp,
+    /// Which.
+    pub charges: Vec<Charge>,
 }
 
 /// Gateway -> store. Ends a pending verification; nothing when it has ended. Asking again is safe.

@@ -4,8 +4,8 @@ use metrics::counter;
 use crate::{
     domain::Refusal,
     messages::{
-        AskMailReadiness, AskStoreReadiness, ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
-        EndVerification, Failure, LookUpVerification, MailQueued, OpenVerification, RefundIpStart, ResendMail, SettleMessage,
+        AskMailReadiness, AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
+        EndVerification, Failure, LookUpVerification, MailQueued, OpenVerification, RefundStart, ResendMail, SettleMessage,
     },
     supervision::{Ask, AskError, Guarded},
 };
@@ -26,10 +26,10 @@ pub struct StoreAsks {
     pub check_by_number: Ask<DecideByNumber>,
     /// Queues one's mail again.
     pub resend: Ask<ResendMail>,
-    /// Charges a start to an IP address.
-    pub charge_ip: Ask<ChargeIpStart>,
+    /// Charges a start to budgets that span addresses.
+    pub charge_start: Ask<ChargeStart>,
     /// Gives that back.
-    pub refund_ip: Ask<RefundIpStart>,
+    pub refund_start: Ask<RefundStart>,
     /// Ends one.
     pub end: Ask<EndVerification>,
     /// Leases due mails.
@@ -52,8 +52,8 @@ impl StoreAsks {
             + Handler<DecideCheck>
             + Handler<DecideByNumber>
             + Handler<ResendMail>
-            + Handler<ChargeIpStart>
-            + Handler<RefundIpStart>
+            + Handler<ChargeStart>
+            + Handler<RefundStart>
             + Handler<EndVerification>
             + Handler<ClaimMessages>
             + Handler<SettleMessage>
@@ -66,8 +66,8 @@ impl StoreAsks {
             check: store.asks(),
             check_by_number: store.asks(),
             resend: store.asks(),
-            charge_ip: store.asks(),
-            refund_ip: store.asks(),
+            charge_start: store.asks(),
+            refund_start: store.asks(),
             end: store.asks(),
             claim: store.asks(),
             settle: store.asks(),

@@ -7,8 +7,8 @@ use actix::prelude::*;
 use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     messages::{
-        AskStoreReadiness, ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
-        LookUpVerification, NotReady, OpenVerification, Probe, RefundIpStart, ResendMail, SettleMessage,
+        AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
+        LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, ResendMail, SettleMessage,
     },
     store::embedded::Writer,
 };
@@ -39,8 +39,8 @@ answer_from_records! { EmbeddedStore:
     DecideCheck => requests::check,
     DecideByNumber => requests::check_by_number,
     ResendMail => requests::resend,
-    ChargeIpStart => requests::charge_ip,
-    RefundIpStart => requests::refund_ip,
+    ChargeStart => requests::charge_start,
+    RefundStart => requests::refund_start,
     EndVerification => requests::end,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,

@@ -10,14 +10,14 @@ use super::asks::{MailAsks, StoreAsks, failure};
 use crate::{
     clock::Clock,
     domain::{
-        ApiKeyGrant, Application, ApplicationName, Applications, Approval, EmailAddress, EndUserIp, IdentityNumber,
+        ApiKeyGrant, Application, ApplicationName, Applications, Approval, Charge, EmailAddress, EndUserIp, IdentityNumber,
         LeasedMessage, Locale, Lookup, Principal, Purpose, Refusal, Token, VerificationId, VerificationView,
     },
     live::Live,
     messages::{
-        AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeIpStart, CheckByNumber,
+        AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeStart, CheckByNumber,
         CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
-        OpenVerification, Opened, Probe, ReadVerification, RefundIpStart, ResendMail, ResendVerification, StartVerification,
+        OpenVerification, Opened, Probe, ReadVerification, RefundStart, ResendMail, ResendVerification, StartVerification,
     },
     supervision::{AskError, Reservation},
 };
@@ -148,17 +148,25 @@ impl Front {
 
     async fn start(&self, ask: StartVerification) -> Result<VerificationView, Failure> {
         let ip = ask.context_ip.as_deref().map(EndUserIp::parse).transpose().map_err(|error| invalid("context.ip", &error))?;
-        let application = ask.application.clone();
-        let opening = self.opening(ask, ip)?;
-        let Some(ip) = ip else { return Ok(self.open(opening).await?.verification) };
-        let charge = ChargeIpStart { application: application.clone(), ip };
-        self.store.charge_ip.ask(charge, STORE_DEADLINE).await.map_err(failure)?;
+        let application = self.application(&ask.application)?;
+        let opening = opening(&application, ask, ip)?;
+        let charges = charges(&application, ip);
+        if charges.is_empty() {
+            return Ok(self.open(opening).await?.verification);
+        }
+        self.open_charged(opening, charges).await
+    }
+
+    async fn open_charged(&self, opening: OpenVerification, charges: Vec<Charge>) -> Result<VerificationView, Failure> {
+        let application = opening.application.clone();
+        let charge = ChargeStart { application: application.clone(), charges: charges.clone() };
+        self.store.charge_start.ask(charge, STORE_DEADLINE).await.map_err(failure)?;
         let opened = self.open(opening).await;
         let was_needless =
             opened.as_ref().map_or_else(|error| matches!(error, Failure::Refused(_)), |opened| opened.is_repetition);
         if was_needless {
-            // without an answer it comes back by itself
-            let _ = self.store.refund_ip.ask(RefundIpStart { application, ip }, STORE_DEADLINE).await;
+            // without an answer they come back by themselves
+            let _ = self.store.refund_start.ask(RefundStart { application, charges }, STORE_DEADLINE).await;
         }
         Ok(opened?.verification)
     }
@@ -225,30 +233,6 @@ impl Front {
         store.into_iter().chain(mail).collect()
     }
 
-    fn opening(&self, ask: StartVerification, ip: Option<EndUserIp>) -> Result<OpenVerification, Refusal> {
-        let application = self.application(&ask.application)?;
-        let address = EmailAddress::parse(&ask.email).map_err(|error| invalid("email", &error))?;
-        let purpose = ask.purpose.map_or_else(|| Ok(Purpose::default()), |text| Purpose::parse(&text));
-        let purpose = purpose.map_err(|error| invalid("purpose", &error))?;
-        let locale = ask.locale.map_or(Ok(application.locale), |text| Locale::parse(&text));
-        let ttl_seconds = application.ttl_seconds(ask.ttl_seconds, &purpose);
-        Ok(OpenVerification {
-            token: ask.token.map(fitting).transpose()?,
-            ttl_seconds: ttl_seconds.map_err(|error| invalid("ttl_seconds", &error))?,
-            locale: locale.map_err(|error| invalid("locale", &error))?,
-            context_ip: ip.map(EndUserIp::canonical),
-            is_found_by_number: application.lookup == Lookup::Number,
-            digits: application.limits.digits,
-            wrong_checks: application.limits.wrong_checks,
-            mail_domain: application.from.ascii_domain(),
-            application: ask.application,
-            operation: ask.operation,
-            with_lease: false,
-            address,
-            purpose,
-        })
-    }
-
     fn application(&self, name: &ApplicationName) -> Result<Arc<Application>, Refusal> {
         let applications = self.applications.now();
         let found = applications.iter().find(|application| application.name == *name);
@@ -264,6 +248,35 @@ fn owner<'a>(applications: &'a Applications, api_key: &str) -> Option<(&'a Appli
         let is_it = bool::from(key.hash.ct_eq(&presented));
         if is_it { Some((application, key)) } else { found }
     })
+}
+
+fn opening(application: &Application, ask: StartVerification, ip: Option<EndUserIp>) -> Result<OpenVerification, Refusal> {
+    let address = EmailAddress::parse(&ask.email).map_err(|error| invalid("email", &error))?;
+    let purpose = ask.purpose.map_or_else(|| Ok(Purpose::default()), |text| Purpose::parse(&text));
+    let purpose = purpose.map_err(|error| invalid("purpose", &error))?;
+    let locale = ask.locale.map_or(Ok(application.locale), |text| Locale::parse(&text));
+    let ttl_seconds = application.ttl_seconds(ask.ttl_seconds, &purpose);
+    Ok(OpenVerification {
+        token: ask.token.map(fitting).transpose()?,
+        ttl_seconds: ttl_seconds.map_err(|error| invalid("ttl_seconds", &error))?,
+        locale: locale.map_err(|error| invalid("locale", &error))?,
+        context_ip: ip.map(EndUserIp::canonical),
+        is_found_by_number: application.lookup == Lookup::Number,
+        digits: application.limits.digits,
+        wrong_checks: application.limits.wrong_checks,
+        mail_domain: application.from.ascii_domain(),
+        application: ask.application,
+        operation: ask.operation,
+        with_lease: false,
+        address,
+        purpose,
+    })
+}
+
+/// The narrower budget first: an end user who has spent his own takes nothing of his application's.
+fn charges(application: &Application, ip: Option<EndUserIp>) -> Vec<Charge> {
+    let of_application = application.limits.starts.map(Charge::of_application);
+    ip.map(Charge::of_ip).into_iter().chain(of_application).collect()
 }
 
 fn fitting(token: Token) -> Result<Token, Refusal> {

@@ -8,8 +8,8 @@ use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     clock::Clock,
     messages::{
-        AskStoreReadiness, ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
-        LookUpVerification, NotReady, OpenVerification, Probe, RefundIpStart, ResendMail, SettleMessage,
+        AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
+        LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, ResendMail, SettleMessage,
     },
     store::{
         KeyRing, Vault,
@@ -57,8 +57,8 @@ answer_from_records! { RedisStore:
     DecideCheck => requests::check,
     DecideByNumber => requests::check_by_number,
     ResendMail => requests::resend,
-    ChargeIpStart => requests::charge_ip,
-    RefundIpStart => requests::refund_ip,
+    ChargeStart => requests::charge_start,
+    RefundStart => requests::refund_start,
     EndVerification => requests::end,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,

@@ -1,13 +1,10 @@
 //! What both stores do with what they are asked: translate it into an operation, run it, translate what comes of it.
 
 use crate::{
-    domain::{
-        ApplicationName, Approval, Budget, IP_STARTS, LeasedMessage, MailCounts, NUMBER_MISSES, Refusal, VerificationView,
-        transitions::Mailing,
-    },
+    domain::{ApplicationName, Approval, Charge, LeasedMessage, MailCounts, Refusal, VerificationView, transitions::Mailing},
     messages::{
-        ChargeIpStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
-        OpenVerification, Opened, RefundIpStart, ResendMail, SettleMessage,
+        ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
+        OpenVerification, Opened, RefundStart, ResendMail, SettleMessage,
     },
     store::{
         Records, StoreError,
@@ -58,7 +55,7 @@ pub(super) async fn check(records: &impl Records, ask: DecideCheck) -> Result<Ap
 /// While the budget of misses is spent, hits are refused too: else they would be told apart.
 pub(super) async fn check_by_number(records: &impl Records, ask: DecideByNumber) -> Result<Approval, Failure> {
     let DecideByNumber { application, number, operation } = ask;
-    let counting = Counting::new(records.vault(), &application, Budget::NumberMisses, NUMBER_MISSES, "");
+    let counting = Counting::new(records.vault(), &application, &Charge::of_miss());
     let (found, left) = tokio::join!(records.find(&application, &number), records.run(counting));
     left.map_err(failure)??;
     let Some(id) = found.map_err(failure)? else { return Err(charge_miss(records, &application).await) };
@@ -71,7 +68,7 @@ pub(super) async fn check_by_number(records: &impl Records, ask: DecideByNumber)
 }
 
 async fn charge_miss(records: &impl Records, application: &ApplicationName) -> Failure {
-    let charging = Charging::take(records.vault(), application, Budget::NumberMisses, NUMBER_MISSES, "");
+    let charging = Charging::take(records.vault(), application, &Charge::of_miss());
     match records.run(charging).await {
         Ok(Ok(())) => Refusal::NumberUnknown.into(),
         Ok(Err(spent)) => spent.into(),
@@ -79,16 +76,27 @@ async fn charge_miss(records: &impl Records, application: &ApplicationName) -> F
     }
 }
 
-pub(super) async fn charge_ip(records: &impl Records, ask: ChargeIpStart) -> Result<(), Failure> {
-    let subject = ask.ip.subscriber();
-    let charging = Charging::take(records.vault(), &ask.application, Budget::IpStarts, IP_STARTS, &subject);
-    Ok(records.run(charging).await.map_err(failure)??)
+/// What was taken before one was found spent is given back at once.
+pub(super) async fn charge_start(records: &impl Records, ask: ChargeStart) -> Result<(), Failure> {
+    let ChargeStart { application, charges } = ask;
+    for (index, charge) in charges.iter().enumerate() {
+        if let Err(spent) = records.run(Charging::take(records.vault(), &application, charge)).await.map_err(failure)? {
+            give_back(records, &application, &charges[..index]).await?;
+            return Err(spent.into());
+        }
+    }
+    Ok(())
 }
 
-pub(super) async fn refund_ip(records: &impl Records, ask: RefundIpStart) -> Result<(), Failure> {
-    let subject = ask.ip.subscriber();
-    let giving_back = Charging::give_back(records.vault(), &ask.application, Budget::IpStarts, IP_STARTS, &subject);
-    Ok(records.run(giving_back).await.map_err(failure)??)
+pub(super) async fn refund_start(records: &impl Records, ask: RefundStart) -> Result<(), Failure> {
+    give_back(records, &ask.application, &ask.charges).await
+}
+
+async fn give_back(records: &impl Records, application: &ApplicationName, charges: &[Charge]) -> Result<(), Failure> {
+    for charge in charges {
+        records.run(Charging::give_back(records.vault(), application, charge)).await.map_err(failure)??;
+    }
+    Ok(())
 }
 
 pub(super) async fn end(records: &impl Records, ask: EndVerification) -> Result<(), Failure> {

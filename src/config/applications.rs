@@ -7,12 +7,14 @@ use super::{
     validation::Validation,
 };
 use crate::{
-    domain::{Application, ApplicationName, EmailAddress, Limits, Locale, Lookup, Purpose, TtlLimits},
+    domain::{Allowance, Application, ApplicationName, EmailAddress, Limits, Locale, Lookup, Purpose, TtlLimits},
     mail::templates::Templates,
 };
 
 /// The longest `display_name`, in characters: it stands in a mail's subject.
 const LONGEST_DISPLAY_NAME: usize = 64;
+/// The largest budget of starts, at once and in an hour.
+const MOST_STARTS: i64 = 100_000;
 
 impl Validation {
     /// # Errors
@@ -104,7 +106,21 @@ impl Validation {
             digits: self.in_range(&format!("{path}.digits"), settings.digits.unwrap_or_else(|| digits.into()), range)?,
             ttl_seconds: self.in_range(&format!("{path}.ttl_seconds"), settings.ttl_seconds, 60..=600)?,
             wrong_checks: self.in_range(&format!("{path}.wrong_checks"), settings.wrong_checks, 1..=10)?,
+            starts: self.starts(path, settings)?,
         })
+    }
+
+    fn starts(&self, path: &str, settings: &LimitSettings) -> Result<Option<Allowance>, ConfigError> {
+        let (at_once, per_hour) = (format!("{path}.starts_at_once"), format!("{path}.starts_per_hour"));
+        match (settings.starts_at_once, settings.starts_per_hour) {
+            (None, None) => Ok(None),
+            (Some(many), Some(back)) => Ok(Some(Allowance::hourly(
+                self.in_range(&at_once, many, 1..=MOST_STARTS)?,
+                self.in_range(&per_hour, back, 1..=MOST_STARTS)?,
+            ))),
+            (Some(_), None) => Err(self.refuse(&per_hour, "must be given where starts_at_once is")),
+            (None, Some(_)) => Err(self.refuse(&at_once, "must be given where starts_per_hour is")),
+        }
     }
 
     fn purposes(&self, path: &str, settings: &ApplicationSettings) -> Result<BTreeMap<Purpose, TtlLimits>, ConfigError> {

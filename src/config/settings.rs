@@ -197,11 +197,20 @@ pub(super) struct LimitSettings {
     pub digits: Option<i64>,
     pub ttl_seconds: i64,
     pub wrong_checks: i64,
+    /// None, as the next: no budget.
+    pub starts_at_once: Option<i64>,
+    pub starts_per_hour: Option<i64>,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
         let Limits { ttl_seconds, wrong_checks, .. } = Limits::default();
-        Self { digits: None, ttl_seconds: ttl_seconds.into(), wrong_checks: wrong_checks.into() }
+        Self {
+            digits: None,
+            ttl_seconds: ttl_seconds.into(),
+            wrong_checks: wrong_checks.into(),
+            starts_at_once: None,
+            starts_per_hour: None,
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use thiserror::Error;
 
-use super::{ApiKeyGrant, ApplicationName, EmailAddress, Locale, Purpose};
+use super::{Allowance, ApiKeyGrant, ApplicationName, EmailAddress, Locale, Purpose};
 
 /// An external server that calls the API, as `[[applications]]` declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +100,12 @@ pub struct Limits {
     pub ttl_seconds: u32,
     /// Wrong checks a verification: 1 to 10; default 5.
     pub wrong_checks: u8,
+    /// Verifications that it may start; none: as many as it likes.
+    pub starts: Option<Allowance>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { digits: 8, ttl_seconds: 600, wrong_checks: 5 }
+        Self { digits: 8, ttl_seconds: 600, wrong_checks: 5, starts: None }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
+use super::{EndUserIp, Moment};
 
 /// How much of something may be caused in a time; the names are those of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +17,8 @@ pub enum Budget {
     AddressChecks,
     /// Verifications started for one end user's IP address, IPv6 by /64.
     IpStarts,
+    /// Verifications started by one application, where it is given such a budget.
+    ApplicationStarts,
     /// Numbers presented to one application that led nowhere.
     NumberMisses,
 }
@@ -30,15 +32,16 @@ impl Budget {
             Self::AddressPending => "address-pending",
             Self::AddressChecks => "address-checks",
             Self::IpStarts => "ip-starts",
+            Self::ApplicationStarts => "application-starts",
             Self::NumberMisses => "number-misses",
         }
     }
 }
 
 /// Starts of one end user's IP address: twenty at once, one back each half minute.
-pub const IP_STARTS: Allowance = Allowance { at_once: 20, one_back_each: Duration::from_secs(30) };
+const IP_STARTS: Allowance = Allowance { at_once: 20, one_back_each: Duration::from_secs(30) };
 /// Misses of one application's look-up by number: a thousand at once, one back each ten seconds.
-pub const NUMBER_MISSES: Allowance = Allowance { at_once: 1000, one_back_each: Duration::from_secs(10) };
+const NUMBER_MISSES: Allowance = Allowance { at_once: 1000, one_back_each: Duration::from_secs(10) };
 
 /// What a token bucket allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,43 @@ pub struct Allowance {
     pub at_once: u32,
     /// One comes back after each of these.
     pub one_back_each: Duration,
+}
+
+impl Allowance {
+    /// So many at once, and `per_hour` of them back within each hour, evenly: one after a whole number of milliseconds, so
+    /// rather a few less.
+    pub fn hourly(at_once: u32, per_hour: u32) -> Self {
+        const HOUR_MS: u64 = 3_600_000;
+        Self { at_once, one_back_each: Duration::from_millis(HOUR_MS.div_ceil(per_hour.max(1).into())) }
+    }
+}
+
+/// One that is taken from a budget that spans addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// From which.
+    pub budget: Budget,
+    /// Whose budget it is within the application; empty: the application's own.
+    pub subject: String,
+    /// What that allows.
+    pub allowance: Allowance,
+}
+
+impl Charge {
+    /// A start for the end user at this address.
+    pub fn of_ip(ip: EndUserIp) -> Self {
+        Self { budget: Budget::IpStarts, subject: ip.subscriber(), allowance: IP_STARTS }
+    }
+
+    /// A start by an application that is allowed so much.
+    pub fn of_application(allowance: Allowance) -> Self {
+        Self { budget: Budget::ApplicationStarts, subject: String::new(), allowance }
+    }
+
+    /// A number presented to an application that led nowhere.
+    pub fn of_miss() -> Self {
+        Self { budget: Budget::NumberMisses, subject: String::new(), allowance: NUMBER_MISSES }
+    }
 }
 
 /// How much a budget holds, as the API tells it.
@@ -147,6 +187,16 @@ mod tests {
         bucket.take(HOURLY, start + Duration::from_secs(3600)).unwrap();
         bucket.give_back(HOURLY, &[start]);
         assert_eq!(bucket.left(HOURLY, start + Duration::from_secs(3600)), 1);
+    }
+
+    #[test]
+    fn an_hour_brings_back_what_it_says_or_a_few_less() {
+        for per_hour in [1, 7, 120, 999, 70_000, 100_000] {
+            let each = Allowance::hourly(1, per_hour).one_back_each;
+            assert!(each * per_hour >= Duration::from_secs(3600), "{per_hour}");
+            assert!(each * (per_hour - 1) <= Duration::from_secs(3600) + Duration::from_millis(1) * per_hour, "{per_hour}");
+        }
+        assert_eq!(Quota::from(Allowance::hourly(100, 1_000)), Quota { most: 100, window: Some(Duration::from_secs(360)) });
     }
 
     #[test]

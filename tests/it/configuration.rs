@@ -6,7 +6,7 @@ use fiador::{
     api_key::{ApiKey, key_hash_to_text},
     config::{Config, ConfigError, Log, LogFormat, Mail, SmtpTls, Store},
     demo,
-    domain::{ApiKeyGrant, EmailAddress, Limits, Purpose},
+    domain::{Allowance, ApiKeyGrant, EmailAddress, Limits, Purpose},
 };
 
 use crate::kit::place::Place;
@@ -68,10 +68,14 @@ fn the_repositorys_examples_load_when_they_are_uncommented() {
     assert_eq!(config.demo_sender, None);
     let [shop] = config.applications.as_slice() else { panic!("one application is declared") };
     assert_eq!((shop.name.as_str(), shop.display_name.as_str()), ("shop", "The Shop"));
-    assert_eq!((shop.from.as_str(), shop.limits), ("no-reply@shop.example.org", Limits::default()));
+    assert_eq!((shop.from.as_str(), shop.limits), ("no-reply@shop.example.org", shown_limits()));
     let shown = [("confirm-address", 86_400, 86_400), ("invite", 300, 600)];
     let declared = shop.purposes.iter().map(|(word, ttl)| (word.as_str(), ttl.default_seconds, ttl.longest_seconds));
     assert_eq!(declared.collect::<Vec<_>>(), shown);
+}
+
+fn shown_limits() -> Limits {
+    Limits { starts: Some(Allowance::hourly(100, 1_000)), ..Limits::default() }
 }
 
 /// The keys there are in the section that ends `text`, as a refusal lists them.
@@ -268,6 +272,22 @@ fn values_that_are_not_allowed_are_refused_with_what_is() {
         (with_inbox("limits = { digits = 13 }"), "applications[0].limits.digits must be 6 to 12"),
         (with_inbox("limits = { ttl_seconds = 601 }"), "applications[0].limits.ttl_seconds must be 60 to 600"),
         (with_inbox("limits = { wrong_checks = 0 }"), "applications[0].limits.wrong_checks must be 1 to 10"),
+        (
+            with_inbox("limits = { starts_at_once = 0, starts_per_hour = 1 }"),
+            "applications[0].limits.starts_at_once must be 1 to 100000",
+        ),
+        (
+            with_inbox("limits = { starts_at_once = 1, starts_per_hour = 100001 }"),
+            "applications[0].limits.starts_per_hour must be 1 to 100000",
+        ),
+        (
+            with_inbox("limits = { starts_at_once = 1 }"),
+            "config.toml:6: applications[0].limits.starts_per_hour must be given where starts_at_once is",
+        ),
+        (
+            with_inbox("limits = { starts_per_hour = 1 }"),
+            "applications[0].limits.starts_at_once must be given where starts_per_hour is",
+        ),
         (with_inbox("").replace("shop", "The Shop"), "applications[0].name must be 1 to 64 of a-z, 0-9 and -"),
         (with_key("scopes = [\"users\", \"user\"]"), "applications[0].keys[0].scopes[1] must be one of verifications:start,"),
         (with_key("scopes = []"), "applications[0].keys[0].scopes must name a scope"),

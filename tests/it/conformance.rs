@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use fiador::{
-    domain::{Budget, DeliveryStatus, EmailAddress, MailCounts, MessageOutcome, Refusal, Status, Token},
+    domain::{Allowance, Budget, Charge, DeliveryStatus, EmailAddress, MailCounts, MessageOutcome, Refusal, Status, Token},
     messages::{CountMails, Failure, OpenVerification},
 };
 
 use crate::kit::{
-    budgets,
-    stores::{TestStore, new_operation, other_than},
+    budgets::{self, three_starts},
+    stores::{TestStore, new_operation, of_ip, other_than},
 };
 
 /// Runs each of these against either store.
@@ -54,6 +54,7 @@ on_both_stores! {
     a_check_by_number_is_repeated_for_a_minute_by_its_own_operation_alone,
     a_thousand_misses_spend_the_budget_and_then_hits_are_refused_too,
     an_ip_has_twenty_starts_and_one_back_each_half_minute,
+    an_application_has_the_starts_that_it_is_given_and_what_is_refused_takes_nothing,
 }
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
@@ -423,4 +424,28 @@ async fn an_ip_has_twenty_starts_and_one_back_each_half_minute(store: TestStore)
     store.charge_ip("2001:db8::1").await.unwrap();
     store.hand.advance(Duration::from_secs(21));
     store.charge_ip("2001:db8::2").await.unwrap();
+}
+
+async fn an_application_has_the_starts_that_it_is_given_and_what_is_refused_takes_nothing(store: TestStore) {
+    let both = |ip: &str| vec![of_ip(ip), Charge::of_application(three_starts())];
+    let spent = |budget, retry_after_seconds| refused(budgets::spent(budget, retry_after_seconds));
+    for _ in 0..20 {
+        store.charge_ip("203.0.113.9").await.unwrap();
+    }
+    for _ in 0..5 {
+        assert_eq!(store.charge(both("203.0.113.9")).await, spent(Budget::IpStarts, 30));
+    }
+    for _ in 0..3 {
+        store.charge(both("203.0.113.10")).await.unwrap();
+    }
+    for _ in 0..20 {
+        assert_eq!(store.charge(both("203.0.113.10")).await, spent(Budget::ApplicationStarts, 30));
+    }
+
+    store.refund(both("203.0.113.10")).await.unwrap();
+    store.charge(both("203.0.113.10")).await.unwrap();
+    store.hand.advance(Duration::from_secs(9));
+    assert_eq!(store.charge(both("203.0.113.11")).await, spent(Budget::ApplicationStarts, 21));
+    let more = Charge::of_application(Allowance::hourly(4, 120));
+    store.charge(vec![more]).await.unwrap(); // what the application is given may change at any time
 }

@@ -34,6 +34,11 @@ enum Step {
     /// To a verification: so many were started after it.
     ToOne(usize, Deed),
     Claim,
+    /// A charge to budgets that span addresses, or its refund.
+    Budgets {
+        of_ip: bool,
+        gives_back: bool,
+    },
     /// A lease: so many were given after it.
     Settle(usize, MessageOutcome),
 }
@@ -103,6 +108,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => start(),
         12 => (ago(), deed()).prop_map(|(ago, deed)| Step::ToOne(ago, deed)),
         3 => Just(Step::Claim),
+        4 => (any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(of_ip, gives_back)| Step::Budgets { of_ip, gives_back }),
         4 => (ago(), outcome()).prop_map(|(ago, outcome)| Step::Settle(ago, outcome)),
     ]
 }

@@ -14,7 +14,7 @@ use fiador::{
     testing::TestService,
 };
 
-use crate::kit::budgets::spent;
+use crate::kit::budgets::{spent, three_starts};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -204,6 +204,30 @@ async fn an_end_users_ip_is_charged_for_what_it_starts_and_for_nothing_else() {
     start_from(&service, "203.0.113.10", service.starting("bob@example.org")).await.unwrap();
     service.advance(Duration::from_secs(30));
     start_from(&service, "203.0.113.9", service.starting("eve@example.org")).await.unwrap();
+}
+
+#[actix::test]
+async fn an_application_is_charged_for_what_it_starts_where_it_is_given_a_budget_and_its_end_users_are_not_when_it_is_spent() {
+    let service = TestService::start_with(|application| application.limits.starts = Some(three_starts())).await;
+    let first = service.starting("ada@example.org");
+    let start = async |start| start_from(&service, "203.0.113.9", start).await;
+    start(first.clone()).await.unwrap();
+    for _ in 0..4 {
+        // a repetition, a pause that is not over, a value that is not allowed
+        start(first.clone()).await.unwrap();
+        start(service.starting("ada@example.org")).await.unwrap_err();
+        start(service.starting("nobody")).await.unwrap_err();
+    }
+    for n in 1..3 {
+        service.start_verification(&format!("ada{n}@example.org"), "tok-1").await.unwrap();
+    }
+
+    for n in 0..20 {
+        let one_too_many = start(service.starting(&format!("bob{n}@example.org"))).await;
+        assert_eq!(one_too_many, refused(spent(Budget::ApplicationStarts, 30)));
+    }
+    service.advance(Duration::from_secs(30));
+    start(service.starting("eve@example.org")).await.unwrap();
 }
 
 #[actix::test]

@@ -1,6 +1,6 @@
 use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, Write, seal_record};
 use crate::{
-    domain::{Allowance, ApplicationName, Budget, MessageKey, Moment, Refusal, TokenBucket},
+    domain::{Allowance, ApplicationName, Budget, Charge, MessageKey, Moment, Refusal, TokenBucket},
     store::{Handle, operations::Sealed},
 };
 
@@ -27,7 +27,8 @@ enum Step {
 }
 
 impl Place {
-    fn new(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
+    fn new(vault: &Vault, application: &ApplicationName, charge: &Charge) -> Self {
+        let &Charge { budget, allowance, ref subject } = charge;
         Self { budget, allowance, handle: vault.budget(application, budget, subject) }
     }
 
@@ -43,21 +44,21 @@ impl Place {
 }
 
 impl Charging {
-    /// Takes one from the `budget` of an application's `subject`.
-    pub fn take(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
-        Self { place: Place::new(vault, application, budget, allowance, subject), step: Step::Take }
+    /// Takes one of an application's.
+    pub fn take(vault: &Vault, application: &ApplicationName, charge: &Charge) -> Self {
+        Self { place: Place::new(vault, application, charge), step: Step::Take }
     }
 
-    /// Gives one back to the `budget` of an application's `subject`.
-    pub fn give_back(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
-        Self { place: Place::new(vault, application, budget, allowance, subject), step: Step::GiveBack }
+    /// Gives one of an application's back.
+    pub fn give_back(vault: &Vault, application: &ApplicationName, charge: &Charge) -> Self {
+        Self { place: Place::new(vault, application, charge), step: Step::GiveBack }
     }
 }
 
 impl Counting {
-    /// Looks at the `budget` of an application's `subject`.
-    pub fn new(vault: &Vault, application: &ApplicationName, budget: Budget, allowance: Allowance, subject: &str) -> Self {
-        Self { place: Place::new(vault, application, budget, allowance, subject) }
+    /// Looks whether one of an application's is left.
+    pub fn new(vault: &Vault, application: &ApplicationName, charge: &Charge) -> Self {
+        Self { place: Place::new(vault, application, charge) }
     }
 }
 

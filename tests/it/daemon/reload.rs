@@ -3,8 +3,12 @@
 use std::time::{Duration, Instant};
 
 use fiador::api_key::ApiKey;
+use serde_json::json;
 
-use crate::kit::{caller::Caller, daemon::Home};
+use crate::kit::{
+    caller::Caller,
+    daemon::{Home, application_whose_key},
+};
 
 const DEV: &str = "[dev]\ninbox = true\n";
 
@@ -52,6 +56,31 @@ async fn what_needs_a_restart_is_named_and_nothing_else_changes_either() {
     daemon.until_logged("store, shutdown: cannot change while the daemon runs").await;
 
     assert_eq!(caller.read(&id).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_applications_budget_of_starts_is_that_of_the_newest_configuration() {
+    let (home, key) = Home::with_application(DEV);
+    let declare = |limits: &str| {
+        home.write("config.toml", &format!("{DEV}{}limits = {{ {limits} }}\n", application_whose_key("shop", &key, "")));
+    };
+    declare("starts_at_once = 1, starts_per_hour = 1");
+    let daemon = home.start().await;
+    let caller = Caller::of(&daemon, &key);
+    let start = async |email: &str| caller.start(&json!({ "email": email })).await;
+    assert_eq!(start("ada@example.org").await.status, 202);
+    let refused = start("bob@example.org").await;
+    assert_eq!(refused.problem(429, "budget-spent")["budget"], "application-starts");
+    assert_eq!(refused.header("ratelimit-policy"), Some(r#""application-starts";q=1;w=3600"#));
+
+    declare("starts_at_once = 2, starts_per_hour = 1");
+    daemon.hang_up().await;
+    daemon.until_logged("configuration reloaded").await;
+    assert_eq!(start("bob@example.org").await.status, 202);
+    assert_eq!(start("eve@example.org").await.status, 429);
+    declare("");
+    daemon.hang_up().await;
+    while start("eve@example.org").await.status == 429 {} // until the daemon has read it
 }
 
 #[tokio::test]

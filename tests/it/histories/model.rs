@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use fiador::domain::{
-    AddressRecord, IdentityNumber, KeyedHash, MessageKey, MessageOutcome, Moment, Refusal, VerificationId,
+    AddressRecord, Charge, IdentityNumber, KeyedHash, MessageKey, MessageOutcome, Moment, Refusal, TokenBucket, VerificationId,
     transitions::{
         Approved, Cancel, Check, Claim, Commit, Effect, Mailing, Outcome, Read, Resend, Settle, Start, cancel, check, claim,
         read, resend, settle, start,
@@ -22,6 +22,7 @@ pub struct Model {
     queue: BTreeMap<Which, Moment>,
     /// Until when each number leads to its verification.
     numbers: BTreeMap<Which, Moment>,
+    budgets: BTreeMap<&'static str, TokenBucket>,
 }
 
 fn key((address, operation): Which) -> KeyedHash {
@@ -126,6 +127,21 @@ impl Model {
         let request = Settle { key: place(of), fence, outcome: outcome.clone(), jitter };
         let outcome = settle(self.record(of), &request, now);
         self.commit(of, outcome);
+    }
+
+    /// All of them, or none when one is spent.
+    pub fn charge(&mut self, charges: &[Charge], gives_back: bool, now: Moment) -> Said {
+        let mut budgets = self.budgets.clone();
+        for Charge { budget, allowance, .. } in charges {
+            let bucket = budgets.entry(budget.as_str()).or_default();
+            if gives_back {
+                bucket.give_back(*allowance, &[]);
+            } else if let Err(wait) = bucket.take(*allowance, now) {
+                return Said::refused(&Refusal::spent(*budget, *allowance, wait));
+            }
+        }
+        self.budgets = budgets;
+        Said::nothing()
     }
 
     fn record(&self, of: Which) -> AddressRecord {

@@ -3,8 +3,8 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use fiador::{
     domain::{
-        Approval, Delivery, DeliveryStatus, LeasedMessage, MessageOutcome, Moment, OperationId, Token, VerificationId,
-        VerificationView,
+        Allowance, Approval, Budget, Charge, Delivery, DeliveryStatus, LeasedMessage, MessageOutcome, Moment, OperationId, Token,
+        VerificationId, VerificationView,
     },
     messages::{Failure, OpenVerification, Opened},
 };
@@ -62,6 +62,7 @@ impl<'a> Player<'a> {
                 Step::Start(start) => self.start(start).await,
                 Step::ToOne(ago, deed) => self.do_to_one(ago, deed).await,
                 Step::Claim => self.claim().await,
+                Step::Budgets { of_ip, gives_back } => self.charge(of_ip, gives_back).await,
                 Step::Settle(ago, outcome) => self.settle(ago, outcome).await,
             }
         }
@@ -173,6 +174,18 @@ impl<'a> Player<'a> {
         }
         let said = Said::leases(ours.iter().map(|(_, message)| message));
         self.expect(before, &said, Model::claim);
+    }
+
+    /// The application's budget, after that of an end user, or alone.
+    async fn charge(&mut self, of_ip: bool, gives_back: bool) {
+        let subject = URL_SAFE_NO_PAD.encode(self.salt.0);
+        let charge = |budget, at_once| Charge { budget, subject: subject.clone(), allowance: Allowance::hourly(at_once, 120) };
+        let (ip, application) = (charge(Budget::IpStarts, 2), charge(Budget::ApplicationStarts, 3));
+        let charges: Vec<Charge> = of_ip.then_some(ip).into_iter().chain([application]).collect();
+        let before = (self.time)();
+        let answer = if gives_back { self.store.refund(charges.clone()).await } else { self.store.charge(charges.clone()).await };
+        let said = answer.map_or_else(|failure| Said::failed(&failure), |()| Said::nothing());
+        self.expect(before, &said, |model, now| model.charge(&charges, gives_back, now));
     }
 
     /// None for a mail of an earlier history.

@@ -8,12 +8,12 @@ use fiador::{
     actors::{EmbeddedStore, RedisStore, StoreAsks},
     clock::{Clock, Hand},
     domain::{
-        ApplicationName, Approval, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageKey, MessageOutcome,
-        OperationId, Purpose, Token, VerificationId, VerificationView,
+        ApplicationName, Approval, Charge, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageKey,
+        MessageOutcome, OperationId, Purpose, Token, VerificationId, VerificationView,
     },
     messages::{
-        AskStoreReadiness, ChargeIpStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure,
-        LookUpVerification, OpenVerification, Opened, RefundIpStart, ResendMail, SettleMessage,
+        AskStoreReadiness, ChargeStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
+        OpenVerification, Opened, RefundStart, ResendMail, SettleMessage,
     },
     store::{
         self, KeyRing, RingError, Vault,
@@ -184,13 +184,19 @@ impl TestStore {
     }
 
     pub async fn charge_ip(&self, ip: &str) -> Result<(), Failure> {
-        let charge = ChargeIpStart { application: shop(), ip: EndUserIp::parse(ip).unwrap() };
-        self.asks.charge_ip.ask(charge, DEADLINE).await.map_err(failure)
+        self.charge(vec![of_ip(ip)]).await
     }
 
     pub async fn refund_ip(&self, ip: &str) {
-        let refund = RefundIpStart { application: shop(), ip: EndUserIp::parse(ip).unwrap() };
-        self.asks.refund_ip.ask(refund, DEADLINE).await.unwrap();
+        self.refund(vec![of_ip(ip)]).await.unwrap();
+    }
+
+    pub async fn charge(&self, charges: Vec<Charge>) -> Result<(), Failure> {
+        self.asks.charge_start.ask(ChargeStart { application: shop(), charges }, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn refund(&self, charges: Vec<Charge>) -> Result<(), Failure> {
+        self.asks.refund_start.ask(RefundStart { application: shop(), charges }, DEADLINE).await.map_err(failure)
     }
 
     pub async fn end(&self, id: &VerificationId) -> Result<(), Failure> {
@@ -206,6 +212,11 @@ impl TestStore {
         let settle = SettleMessage { key: message.key, fence: message.fence, outcome };
         self.asks.settle.ask(settle, DEADLINE).await.unwrap();
     }
+}
+
+/// What a start for the end user at this address takes.
+pub fn of_ip(ip: &str) -> Charge {
+    Charge::of_ip(EndUserIp::parse(ip).unwrap())
 }
 
 /// An actor's thread, ended with it.

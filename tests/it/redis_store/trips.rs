@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use fiador::{domain::MessageOutcome, messages::OpenVerification};
+use fiador::{
+    domain::{Charge, MessageOutcome},
+    messages::OpenVerification,
+};
 use tempfile::TempDir;
 
 use crate::kit::{
+    budgets::three_starts,
     monitor::Monitor,
     proxy::Proxy,
     redis::TestRedis,
-    stores::{TestStore, new_operation, other_than},
+    stores::{TestStore, new_operation, of_ip, other_than},
 };
 
 struct Counted {
@@ -113,6 +117,25 @@ async fn a_cancel_takes_two_trips_and_its_repetition_one() {
     assert_eq!(counted.took(), commands(&["GET", "EVALSHA"]));
     counted.store.end(&verification.id).await.unwrap();
     assert_eq!(counted.took(), commands(&["GET"]));
+}
+
+#[actix::test]
+async fn each_budget_of_a_start_takes_one_trip_or_two_and_its_refund_two() {
+    let mut counted = Counted::start().await;
+    let of_application = || vec![Charge::of_application(three_starts())];
+
+    counted.store.charge(of_application()).await.unwrap();
+    assert_eq!(counted.took(), commands(&["EVALSHA"]));
+    counted.store.charge(of_application()).await.unwrap();
+    assert_eq!(counted.took(), commands(&["EVALSHA", "EVALSHA"]));
+    counted.store.refund(of_application()).await.unwrap();
+    assert_eq!(counted.took(), commands(&["GET", "EVALSHA"]));
+    counted.store.charge([vec![of_ip("203.0.113.9")], of_application()].concat()).await.unwrap();
+    assert_eq!(counted.took(), commands(&["EVALSHA", "EVALSHA", "EVALSHA"]));
+    counted.store.charge([vec![of_ip("203.0.113.9")], of_application()].concat()).await.unwrap();
+    counted.took();
+    counted.store.charge([vec![of_ip("203.0.113.10")], of_application()].concat()).await.unwrap_err();
+    assert_eq!(counted.took(), commands(&["EVALSHA", "EVALSHA", "GET", "EVALSHA"]));
 }
 
 #[actix::test]
