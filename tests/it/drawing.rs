@@ -1,9 +1,9 @@
 //! Numbers that identify by themselves are unique among an application's live ones.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use fiador::{
-    clock::{Chance, Clock},
+    clock::{Chance, Clock, Hand},
     domain::{ApplicationName, Refusal, transitions::Mailing},
     store::{
         KeyRing, Records, StoreError, Vault,
@@ -23,7 +23,7 @@ async fn start(records: &impl Records, address: &str) -> Result<Result<Mailing, 
     let request = StartRequest {
         application: opening.application,
         address: opening.address,
-        token: None,
+        token: opening.token,
         purpose: opening.purpose,
         locale: opening.locale,
         ttl_seconds: 600,
@@ -67,6 +67,15 @@ async fn redraws(records: &impl Records) {
     assert_ne!(one, other);
 }
 
+/// The number that the newest start of an address replaces was mailed: it must not open what is started now.
+async fn redraws_for_one_address(records: &impl Records, hand: &Hand) {
+    let number = async || start(records, "ada@example.org").await.unwrap().unwrap().message.unwrap().number;
+
+    let replaced = number().await;
+    hand.advance(Duration::from_secs(30));
+    assert_ne!(number().await, replaced);
+}
+
 async fn gives_up(records: &impl Records) {
     let [first, second] = of_one_shard(records.vault());
     start(records, &first).await.unwrap().unwrap();
@@ -74,14 +83,14 @@ async fn gives_up(records: &impl Records) {
     assert!(matches!(start(records, &second).await, Err(StoreError::NoFreeNumber)));
 }
 
-fn embedded(vault: Vault) -> (Writer, tempfile::TempDir) {
+fn embedded(vault: Vault, hand: &Hand) -> (Writer, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    (Writer::start(&directory.path().join("fiador.redb"), vault, Clock::system()).unwrap(), directory)
+    (Writer::start(&directory.path().join("fiador.redb"), vault, Clock::moved_by(hand)).unwrap(), directory)
 }
 
-async fn redis(vault: Vault) -> (Redis, TestRedis) {
+async fn redis(vault: Vault, hand: &Hand) -> (Redis, TestRedis) {
     let server = TestRedis::start();
-    let link = Rc::new(Link::new(settings(&server.url()), vault.fingerprint(), Clock::system()));
+    let link = Rc::new(Link::new(settings(&server.url()), vault.fingerprint(), Clock::moved_by(hand)));
     let kept = link.clone();
     actix_rt::spawn(async move { kept.keep_connected().await });
     until(async || link.why_down().await.is_none()).await;
@@ -90,24 +99,38 @@ async fn redis(vault: Vault) -> (Redis, TestRedis) {
 
 #[actix::test]
 async fn a_taken_number_is_drawn_anew_in_the_embedded_store() {
-    let (writer, _directory) = embedded(with_seven_eight_times());
+    let (writer, _directory) = embedded(with_seven_eight_times(), &Hand::default());
     redraws(&writer).await;
 }
 
 #[actix::test]
 async fn a_taken_number_is_drawn_anew_in_redis() {
-    let (redis, _server) = redis(with_seven_eight_times()).await;
+    let (redis, _server) = redis(with_seven_eight_times(), &Hand::default()).await;
     redraws(&redis).await;
 }
 
 #[actix::test]
+async fn the_number_of_a_replaced_start_is_drawn_anew_in_the_embedded_store() {
+    let hand = Hand::default();
+    let (writer, _directory) = embedded(with_seven_eight_times(), &hand);
+    redraws_for_one_address(&writer, &hand).await;
+}
+
+#[actix::test]
+async fn the_number_of_a_replaced_start_is_drawn_anew_in_redis() {
+    let hand = Hand::default();
+    let (redis, _server) = redis(with_seven_eight_times(), &hand).await;
+    redraws_for_one_address(&redis, &hand).await;
+}
+
+#[actix::test]
 async fn after_eight_redraws_the_embedded_store_gives_up() {
-    let (writer, _directory) = embedded(with_seven_only());
+    let (writer, _directory) = embedded(with_seven_only(), &Hand::default());
     gives_up(&writer).await;
 }
 
 #[actix::test]
 async fn after_eight_redraws_redis_gives_up() {
-    let (redis, _server) = redis(with_seven_only()).await;
+    let (redis, _server) = redis(with_seven_only(), &Hand::default()).await;
     gives_up(&redis).await;
 }
