@@ -231,6 +231,23 @@ async fn an_application_is_charged_for_what_it_starts_where_it_is_given_a_budget
 }
 
 #[actix::test]
+async fn a_repeated_start_is_answered_while_its_ip_has_no_starts_left() {
+    let service = TestService::start().await;
+    let first = service.starting("ada@example.org");
+    let opened = start_from(&service, "203.0.113.9", first.clone()).await.unwrap();
+    for n in 1..20 {
+        start_from(&service, "203.0.113.9", service.starting(&format!("ada{n}@example.org"))).await.unwrap();
+    }
+
+    let spent = refused(spent(Budget::IpStarts, 30));
+    assert_eq!(start_from(&service, "203.0.113.9", service.starting("bob@example.org")).await, spent);
+    let again = start_from(&service, "203.0.113.9", first.clone()).await.unwrap();
+    assert_eq!((again.id, again.expires_at), (opened.id, opened.expires_at));
+    let another_body = StartVerification { token: Some(Token::Text("tok-2".to_owned())), ..first };
+    assert_eq!(start_from(&service, "203.0.113.9", another_body).await, refused(Refusal::IdempotencyMismatch));
+}
+
+#[actix::test]
 async fn the_same_number_is_mailed_again_on_request() {
     let service = TestService::start().await;
     let verification = service.start_verification("ada@example.org", "tok-1").await.unwrap();
