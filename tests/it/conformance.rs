@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use fiador::{
-    domain::{Allowance, Budget, Charge, DeliveryStatus, EmailAddress, MailCounts, MessageOutcome, Refusal, Status, Token},
+    domain::{
+        Allowance, Budget, Charge, DeliveryStatus, EmailAddress, IdentityNumber, MailCounts, MessageOutcome, Refusal, Status,
+        Token,
+    },
     messages::{CountMails, Failure, OpenVerification},
 };
+
+use futures_util::future::join_all;
 
 use crate::kit::{
     budgets::{self, three_starts},
@@ -53,6 +58,7 @@ on_both_stores! {
     the_newest_start_of_an_address_replaces_the_earlier_where_the_number_identifies,
     a_check_by_number_is_repeated_for_a_minute_by_its_own_operation_alone,
     a_thousand_misses_spend_the_budget_and_then_hits_are_refused_too,
+    the_last_miss_that_is_left_is_one_guess_however_many_are_made_at_once,
     an_ip_has_twenty_starts_and_one_back_each_half_minute,
     an_application_has_the_starts_that_it_is_given_and_what_is_refused_takes_nothing,
 }
@@ -319,7 +325,7 @@ async fn a_resend_mails_the_same_number_at_most_five_times_in_all(store: TestSto
     }
     store.hand.advance(Duration::from_secs(7200));
     let spent = store.resend(&opened.verification.id).await;
-    let is_own = |budget| budget == fiador::domain::Budget::VerificationSends;
+    let is_own = |budget| budget == Budget::VerificationSends;
     assert!(matches!(spent, Err(Failure::Refused(Refusal::BudgetSpent { budget, .. })) if is_own(budget)));
     assert!(store.check(&opened.verification.id, first.number.as_str()).await.is_ok());
 }
@@ -410,6 +416,29 @@ async fn a_thousand_misses_spend_the_budget_and_then_hits_are_refused_too(store:
     assert!(is_misses(store.check_by_number(number.as_str()).await));
     store.hand.advance(Duration::from_secs(10));
     assert!(store.check_by_number(number.as_str()).await.is_ok());
+}
+
+async fn the_last_miss_that_is_left_is_one_guess_however_many_are_made_at_once(store: TestStore) {
+    let opened = join_all((0..50).map(|n| store.open(found_by_number(&format!("ada{n}@example.org"))))).await;
+    let numbers: Vec<_> = opened.into_iter().map(|opened| opened.unwrap().message.unwrap().number).collect();
+    let wrong = other_than(numbers[0].as_str());
+    for _ in 0..90 {
+        join_all((0..10).map(|_| store.check_by_number(&wrong))).await; // faster than one after the other
+    }
+    let retry_after_seconds = loop {
+        match store.check_by_number(&wrong).await {
+            Err(Failure::Refused(Refusal::BudgetSpent { retry_after_seconds, .. })) => break retry_after_seconds,
+            missed => assert_eq!(missed, refused(Refusal::NumberUnknown)),
+        }
+    };
+    store.hand.advance(Duration::from_secs(retry_after_seconds));
+
+    let guesses = std::iter::once(wrong.as_str()).chain(numbers.iter().map(IdentityNumber::as_str));
+    let answers = join_all(guesses.map(|guess| store.check_by_number(guess))).await;
+    let (first, others) = answers.split_first().unwrap();
+    assert_eq!(*first, refused(Refusal::NumberUnknown));
+    let released = others.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(released, 0, "guesses that were made before the miss was charged");
 }
 
 async fn an_ip_has_twenty_starts_and_one_back_each_half_minute(store: TestStore) {
