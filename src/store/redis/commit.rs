@@ -85,8 +85,9 @@ impl Commit {
             Effect::KeepToken(until) => self.push(token, &[b"PEXPIREAT", &past(until)]),
             Effect::DropToken => self.push(token, &[b"UNLINK"]),
             Effect::StoreNumber(key, until) => {
-                self.push(keys::number(self.shard, &key), &[b"SET", &sealed.id, b"PXAT", &past(until)]);
-                self.arguments[NEW_NUMBER] = number(self.keys.len() as u64); // it was pushed last
+                let new_number = keys::number(self.shard, &key);
+                self.arguments[NEW_NUMBER] = number(self.declare(new_number.clone()));
+                self.push(new_number, &[b"SET", &sealed.id, b"PXAT", &past(until)]);
             }
             Effect::KeepNumber(key, until) => self.push(keys::number(self.shard, &key), &[b"PEXPIREAT", &past(until)]),
             Effect::DropNumber(key) => self.push(keys::number(self.shard, &key), &[b"UNLINK"]),
@@ -106,13 +107,19 @@ impl Commit {
         self.push(keys::failed(self.shard), &[b"PEXPIRE", &number(FAILED_LISTED_MS)]);
     }
 
-    /// One command of the script: its key, declared once, and its words.
-    fn push(&mut self, key: Vec<u8>, words: &[&[u8]]) {
+    /// Declares a key, once however many commands need it; its number, from 1.
+    fn declare(&mut self, key: Vec<u8>) -> u64 {
         let index = self.keys.iter().position(|declared| *declared == key).unwrap_or_else(|| {
             self.keys.push(key);
             self.keys.len() - 1
         });
-        self.arguments.push(number(index as u64 + 1));
+        index as u64 + 1
+    }
+
+    /// One command of the script: its key and its words.
+    fn push(&mut self, key: Vec<u8>, words: &[&[u8]]) {
+        let key = number(self.declare(key));
+        self.arguments.push(key);
         self.arguments.push(number(words.len() as u64));
         self.arguments.extend(words.iter().map(|word| word.to_vec()));
     }
