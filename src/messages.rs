@@ -195,6 +195,8 @@ pub struct OpenVerification {
     pub is_found_by_number: bool,
     /// Whether the Mailer has room: then the first lease comes with the reply.
     pub with_lease: bool,
+    /// Why nothing may be opened, if that is so: what all but a repetition is told.
+    pub refusal: Option<Refusal>,
     /// Names this attempt.
     pub operation: OperationId,
 }

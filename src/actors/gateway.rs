@@ -154,21 +154,30 @@ impl Front {
         if charges.is_empty() {
             return Ok(self.open(opening).await?.verification);
         }
-        self.open_charged(opening, charges).await
-    }
-
-    async fn open_charged(&self, opening: OpenVerification, charges: Vec<Charge>) -> Result<VerificationView, Failure> {
         let application = opening.application.clone();
         let charge = ChargeStart { application: application.clone(), charges: charges.clone() };
-        self.store.charge_start.ask(charge, STORE_DEADLINE).await.map_err(failure)?;
+        match self.store.charge_start.ask(charge, STORE_DEADLINE).await.map_err(failure) {
+            Ok(()) => self.open_charged(opening, RefundStart { application, charges }).await,
+            Err(Failure::Refused(spent)) => self.find_repeated(opening, spent).await,
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Gives back what the start was charged when it is refused or a repetition.
+    async fn open_charged(&self, opening: OpenVerification, refund: RefundStart) -> Result<VerificationView, Failure> {
         let opened = self.open(opening).await;
         let was_needless =
             opened.as_ref().map_or_else(|error| matches!(error, Failure::Refused(_)), |opened| opened.is_repetition);
         if was_needless {
-            // without an answer they come back by themselves
-            let _ = self.store.refund_start.ask(RefundStart { application, charges }, STORE_DEADLINE).await;
+            let _ = self.store.refund_start.ask(refund, STORE_DEADLINE).await; // without an answer they come back by themselves
         }
         Ok(opened?.verification)
+    }
+
+    /// A repetition was charged when it was new, and gets its answer although the budget is spent by now.
+    async fn find_repeated(&self, opening: OpenVerification, spent: Refusal) -> Result<VerificationView, Failure> {
+        let opening = OpenVerification { refusal: Some(spent), ..opening };
+        Ok(self.store.open.ask(opening, STORE_DEADLINE).await.map_err(failure)?.verification)
     }
 
     async fn open(&self, mut opening: OpenVerification) -> Result<Opened, Failure> {
@@ -268,6 +277,7 @@ fn opening(application: &Application, ask: StartVerification, ip: Option<EndUser
         application: ask.application,
         operation: ask.operation,
         with_lease: false,
+        refusal: None,
         address,
         purpose,
     })

@@ -26,6 +26,7 @@ pub(super) async fn open(records: &impl Records, ask: OpenVerification) -> Resul
         context_ip: ask.context_ip,
         is_found_by_number: ask.is_found_by_number,
         with_lease: ask.with_lease,
+        refusal: ask.refusal,
         operation: ask.operation,
     };
     Ok(opened(records.run(Starting::new(records.vault(), request)).await.map_err(failure)??))

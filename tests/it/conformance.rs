@@ -39,6 +39,7 @@ on_both_stores! {
     an_address_has_ten_wrong_checks_over_all_its_verifications_and_one_back_each_half_hour,
     a_repeated_start_finds_its_own_verification,
     a_repeated_start_with_another_body_is_refused_and_charges_nothing,
+    a_start_that_may_open_nothing_finds_its_own_verification_all_the_same,
     a_repeated_check_gets_the_same_answer_for_a_minute_and_is_charged_once,
     no_number_works_after_its_expiry,
     a_canceled_number_does_not_work,
@@ -151,6 +152,21 @@ async fn a_repeated_start_with_another_body_is_refused_and_charges_nothing(store
         assert_eq!(store.open(other).await, refused(Refusal::IdempotencyMismatch));
     }
     assert_eq!(store.open(opening).await.unwrap().verification.id, first.verification.id);
+}
+
+async fn a_start_that_may_open_nothing_finds_its_own_verification_all_the_same(store: TestStore) {
+    let opening = TestStore::opening("ada@example.org");
+    let first = store.open(opening.clone()).await.unwrap();
+    let spent = Refusal::BudgetSpent { budget: Budget::IpStarts, retry_after_seconds: 30 };
+    let barred = |opening| OpenVerification { refusal: Some(spent.clone()), ..opening };
+
+    let again = store.open(barred(opening.clone())).await.unwrap();
+    assert_eq!((again.verification.id, again.is_repetition), (first.verification.id, true));
+    let another_body = OpenVerification { token: None, ..opening };
+    assert_eq!(store.open(barred(another_body)).await, refused(Refusal::IdempotencyMismatch));
+    let bob = TestStore::opening("bob@example.org");
+    assert_eq!(store.open(barred(bob.clone())).await, refused(spent.clone()));
+    assert!(!store.open(bob).await.unwrap().is_repetition);
 }
 
 async fn a_repeated_check_gets_the_same_answer_for_a_minute_and_is_charged_once(store: TestStore) {

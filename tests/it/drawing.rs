@@ -33,6 +33,7 @@ async fn start(records: &impl Records, address: &str) -> Result<Result<Mailing, 
         context_ip: None,
         is_found_by_number: true,
         with_lease: true,
+        refusal: None,
         operation: opening.operation,
     };
     records.run(Starting::new(records.vault(), request)).await

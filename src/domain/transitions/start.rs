@@ -41,6 +41,8 @@ pub struct Start {
     pub message_id: String,
     /// Whether the first lease is wanted.
     pub with_lease: bool,
+    /// Why nothing may be opened, if that is so: what all but a repetition is told.
+    pub refusal: Option<Refusal>,
 }
 
 /// What asking for a mail leads to.
@@ -59,6 +61,9 @@ pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome
     record.age(now);
     if let Some(found) = find_own(&record, request, now) {
         return Outcome::unchanged(found.map(|view| Mailing { view, message: None, is_repetition: true }));
+    }
+    if let Some(refusal) = &request.refusal {
+        return Outcome::unchanged(Err(refusal.clone()));
     }
     let mut effects = if request.lookup.is_some() { replace_pending(&mut record, now) } else { Vec::new() };
     if let Err(refusal) = record.take_first_send(now) {

@@ -44,6 +44,8 @@ pub struct StartRequest {
     pub is_found_by_number: bool,
     /// Whether the first lease is wanted.
     pub with_lease: bool,
+    /// Why nothing may be opened, if that is so: what all but a repetition is told.
+    pub refusal: Option<Refusal>,
     /// Names this attempt.
     pub operation: OperationId,
 }
@@ -73,6 +75,7 @@ impl Starting {
             locale: request.locale,
             wrong_checks: request.wrong_checks,
             with_lease: request.with_lease,
+            refusal: request.refusal,
         };
         Self { start, token: request.token }
     }
@@ -103,7 +106,11 @@ impl Operation for Starting {
     }
 
     fn reads(&self) -> Reads {
-        Reads::NothingAtFirst
+        if self.may_write() { Reads::NothingAtFirst } else { Reads::Record }
+    }
+
+    fn may_write(&self) -> bool {
+        self.start.refusal.is_none()
     }
 
     fn redraw(&mut self, vault: &Vault) {

@@ -67,6 +67,7 @@ impl Model {
             wrong_checks: usual.wrong_checks,
             message_id: String::new(),
             with_lease: wish.with_lease,
+            refusal: None,
         };
         let outcome = start(self.record(of), &request, now);
         mailed(&self.commit(of, outcome))

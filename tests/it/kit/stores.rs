@@ -128,6 +128,7 @@ impl TestStore {
             context_ip: None,
             is_found_by_number: false,
             with_lease: true,
+            refusal: None,
             operation: new_operation(),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fiador::{
-    domain::{Charge, MessageOutcome},
+    domain::{Charge, MessageOutcome, Refusal},
     messages::OpenVerification,
 };
 use tempfile::TempDir;
@@ -93,6 +93,17 @@ async fn a_check_by_number_takes_three_trips_and_a_first_miss_two() {
     assert_eq!(counted.took(), (commands(&["GET", "GET", "EVALSHA"]).0, 2));
     counted.store.check_by_number(number.as_str()).await.unwrap();
     assert_eq!(counted.took(), (commands(&["GET", "GET", "MGET", "EVALSHA"]).0, 3));
+}
+
+#[actix::test]
+async fn a_start_that_may_open_nothing_takes_one_trip() {
+    let mut counted = Counted::start().await;
+    let opening = TestStore::opening("ada@example.org");
+    counted.store.open(opening.clone()).await.unwrap();
+    counted.took();
+
+    counted.store.open(OpenVerification { refusal: Some(Refusal::NotFound), ..opening }).await.unwrap();
+    assert_eq!(counted.took(), commands(&["GET"]));
 }
 
 #[actix::test]

@@ -54,6 +54,7 @@ pub fn request(n: u32) -> Start {
         message_id: format!("<{n:022}@example.org>"),
         with_lease: true,
         lookup: None,
+        refusal: None,
     }
 }
 
