@@ -12,6 +12,10 @@ use crate::{
     },
 };
 
+/// With so few misses left, or fewer, a hit is charged until it is known to be one. Above it hits cost no trip more and never
+/// wait for one another.
+const FEW_MISSES: u32 = NUMBER_MISSES.at_once / 2;
+
 pub(super) async fn open(records: &impl Records, ask: OpenVerification) -> Result<Opened, Failure> {
     let request = StartRequest {
         application: ask.application,
@@ -58,23 +62,48 @@ pub(super) async fn check_by_number(records: &impl Records, ask: DecideByNumber)
     let DecideByNumber { application, number, operation } = ask;
     let counting = Counting::new(records.vault(), &application, &Charge::of_miss());
     let (found, left) = tokio::join!(records.find(&application, &number), records.run(counting));
-    left.map_err(failure)??;
-    let Some(id) = found.map_err(failure)? else { return Err(charge_miss(records, &application).await) };
-    match check(records, DecideCheck { application: application.clone(), id, number, operation }).await {
-        Err(Failure::Refused(refusal)) if !matches!(refusal, Refusal::BudgetSpent { .. } | Refusal::IdempotencyMismatch) => {
-            Err(charge_miss(records, &application).await) // it led to one that has ended
-        }
+    let are_few_left = left.map_err(failure)?? <= FEW_MISSES;
+    let Some(id) = found.map_err(failure)? else { return Err(miss(records, &application).await) };
+    let check = DecideCheck { application, id, number, operation };
+    if are_few_left { check_at_a_charge(records, check).await } else { check_for_nothing(records, check).await }
+}
+
+async fn check_for_nothing(records: &impl Records, ask: DecideCheck) -> Result<Approval, Failure> {
+    let application = ask.application.clone();
+    match check(records, ask).await {
+        Err(failure) if leads_nowhere(&failure) => Err(miss(records, &application).await),
         answer => answer,
     }
 }
 
-async fn charge_miss(records: &impl Records, application: &ApplicationName) -> Failure {
-    let charging = Charging::take(records.vault(), application, &Charge::of_miss());
-    match records.run(charging).await {
-        Ok(Ok(())) => Refusal::NumberUnknown.into(),
-        Ok(Err(spent)) => spent.into(),
-        Err(error) => failure(error),
+/// A hit that is charged like a miss until it is known to be one: guesses that are made all at once have seen the same budget.
+async fn check_at_a_charge(records: &impl Records, ask: DecideCheck) -> Result<Approval, Failure> {
+    let application = ask.application.clone();
+    charge_miss(records, &application).await?;
+    match check(records, ask).await {
+        Err(failure) if leads_nowhere(&failure) => Err(Refusal::NumberUnknown.into()),
+        Err(unknown @ (Failure::Unavailable | Failure::Overloaded)) => Err(unknown),
+        hit => {
+            let giving_back = Charging::give_back(records.vault(), &application, &Charge::of_miss());
+            let _ = records.run(giving_back).await; // without an answer it comes back by itself
+            hit
+        }
     }
+}
+
+/// Whether the number led to a verification that has ended.
+fn leads_nowhere(failure: &Failure) -> bool {
+    let Failure::Refused(refusal) = failure else { return false };
+    !matches!(refusal, Refusal::BudgetSpent { .. } | Refusal::IdempotencyMismatch)
+}
+
+async fn miss(records: &impl Records, application: &ApplicationName) -> Failure {
+    charge_miss(records, application).await.err().unwrap_or_else(|| Refusal::NumberUnknown.into())
+}
+
+async fn charge_miss(records: &impl Records, application: &ApplicationName) -> Result<(), Failure> {
+    let charging = Charging::take(records.vault(), application, &Charge::of_miss());
+    Ok(records.run(charging).await.map_err(failure)??)
 }
 
 /// What was taken before one was found spent is given back at once.

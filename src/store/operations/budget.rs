@@ -10,7 +10,7 @@ pub struct Charging {
     step: Step,
 }
 
-/// Looks whether a budget that spans addresses has one left.
+/// Looks how many a budget that spans addresses has left.
 pub struct Counting {
     place: Place,
 }
@@ -37,9 +37,11 @@ impl Place {
         MessageKey { handle: self.handle.0, verification: self.handle.0 }
     }
 
-    fn left(&self, bucket: TokenBucket, now: Moment) -> Result<(), Refusal> {
+    /// How many are left: one at least.
+    fn left(&self, bucket: TokenBucket, now: Moment) -> Result<u32, Refusal> {
         let wait = bucket.wait(self.allowance, now);
-        if wait.is_zero() { Ok(()) } else { Err(Refusal::spent(self.budget, self.allowance, wait)) }
+        let is_there_one = wait.is_zero();
+        is_there_one.then(|| bucket.left(self.allowance, now)).ok_or_else(|| Refusal::spent(self.budget, self.allowance, wait))
     }
 }
 
@@ -91,7 +93,7 @@ impl Operation for Charging {
 }
 
 impl Operation for Counting {
-    type Answer = Result<(), Refusal>;
+    type Answer = Result<u32, Refusal>;
 
     fn place(&self) -> MessageKey {
         self.place.key()

@@ -96,6 +96,21 @@ async fn a_check_by_number_takes_three_trips_and_a_first_miss_two() {
 }
 
 #[actix::test]
+async fn a_check_by_number_takes_seven_trips_when_half_of_the_misses_are_spent() {
+    let mut counted = Counted::start().await;
+    let opening = OpenVerification { is_found_by_number: true, digits: 12, ..TestStore::opening("ada@example.org") };
+    let number = counted.store.open(opening).await.unwrap().message.unwrap().number;
+    for _ in 0..500 {
+        counted.store.check_by_number(&other_than(number.as_str())).await.unwrap_err();
+    }
+    counted.took();
+
+    counted.store.check_by_number(number.as_str()).await.unwrap();
+    let names = ["GET", "GET", "EVALSHA", "EVALSHA", "MGET", "EVALSHA", "GET", "EVALSHA"];
+    assert_eq!(counted.took(), (commands(&names).0, 7));
+}
+
+#[actix::test]
 async fn a_start_that_may_open_nothing_takes_one_trip() {
     let mut counted = Counted::start().await;
     let opening = TestStore::opening("ada@example.org");
