@@ -1,7 +1,10 @@
 //! What both stores do with what they are asked: translate it into an operation, run it, translate what comes of it.
 
 use crate::{
-    domain::{ApplicationName, Approval, Charge, LeasedMessage, MailCounts, Refusal, VerificationView, transitions::Mailing},
+    domain::{
+        ApplicationName, Approval, Charge, LeasedMessage, MailCounts, NUMBER_MISSES, Refusal, VerificationView,
+        transitions::Mailing,
+    },
     messages::{
         ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
         OpenVerification, Opened, RefundStart, ResendMail, SettleMessage,

@@ -41,7 +41,7 @@ impl Budget {
 /// Starts of one end user's IP address: twenty at once, one back each half minute.
 const IP_STARTS: Allowance = Allowance { at_once: 20, one_back_each: Duration::from_secs(30) };
 /// Misses of one application's look-up by number: a thousand at once, one back each ten seconds.
-const NUMBER_MISSES: Allowance = Allowance { at_once: 1000, one_back_each: Duration::from_secs(10) };
+pub const NUMBER_MISSES: Allowance = Allowance { at_once: 1000, one_back_each: Duration::from_secs(10) };
 
 /// What a token bucket allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ mod views;
 pub use access::{ApiKeyGrant, KeyLabel, Principal, Scope, ScopeError};
 pub use address_record::AddressRecord;
 pub use application::{Application, Applications, Limits, Lookup, TtlError, TtlLimits};
-pub use budget::{Allowance, Budget, Charge, Quota, TokenBucket};
+pub use budget::{Allowance, Budget, Charge, NUMBER_MISSES, Quota, TokenBucket};
 pub use email_address::{AddressError, EmailAddress};
 pub use end_user_ip::{EndUserIp, IpError};
 pub use identity_number::{IdentityNumber, NumberError};

@@ -157,7 +157,7 @@ async fn a_repeated_start_with_another_body_is_refused_and_charges_nothing(store
 async fn a_start_that_may_open_nothing_finds_its_own_verification_all_the_same(store: TestStore) {
     let opening = TestStore::opening("ada@example.org");
     let first = store.open(opening.clone()).await.unwrap();
-    let spent = Refusal::BudgetSpent { budget: Budget::IpStarts, retry_after_seconds: 30 };
+    let spent = budgets::spent(Budget::IpStarts, 30);
     let barred = |opening| OpenVerification { refusal: Some(spent.clone()), ..opening };
 
     let again = store.open(barred(opening.clone())).await.unwrap();
