@@ -10,7 +10,7 @@ use fiador::{
     domain::{LeasedMessage, Refusal, Token, VerificationView},
     messages::{ClaimMessages, Failure, OpenVerification},
 };
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use tempfile::TempDir;
 
 use crate::kit::{
@@ -119,7 +119,8 @@ async fn survives(place: &Place, name: &str, said: Vec<u8>) {
 #[actix::test]
 async fn an_answer_that_is_none_is_a_503_in_time_releases_nothing_and_is_got_over() {
     let place = Place::new().await;
-    join_all(nonsense().into_iter().map(|(name, said)| survives(&place, name, said))).await;
+    let all = stream::iter(nonsense());
+    all.for_each_concurrent(4, |(name, said)| survives(&place, name, said)).await;
 }
 
 #[actix::test]
