@@ -13,11 +13,12 @@ use crate::kit::{
     daemon::{Daemon, Home, application_whose_key},
     http::Reply,
     redis::TestRedis,
+    scrape::{MEASURED, Scrape},
     smtp_sink::{Answer, PASSWORD, SmtpSink, Step, Taken, USER},
 };
 
-/// Pages that anybody may ask a daemon for. They hold nothing.
-const PAGES: [&str; 4] = ["/health/live", "/health/ready", "/dev/inbox", "/"];
+/// Pages that tell of nobody, and of no secret.
+const PAGES: [&str; 5] = ["/health/live", "/health/ready", "/v1/system", "/dev/inbox", "/"];
 /// What of a daemon's directory is a secret's own place: the end of the path, and the secret.
 const OWN_PLACES: [(&str, &str); 3] =
     [("data/keyring.toml", "key ring"), ("smtp-password", "SMTP password"), ("redis-password", "Redis password")];
@@ -49,7 +50,7 @@ struct Person {
 /// Lives it, and scans all that is left of it.
 pub async fn live(setting: Setting<'_>) -> Witness {
     let mut life = Life::prepare(&setting).await;
-    let daemon = life.home.start_with(&[TRACE_ALL]).await;
+    let daemon = life.home.start_with(&[TRACE_ALL, MEASURED]).await;
     life.plant_ring();
     life.use_all(&daemon).await;
     life.use_the_old_contract(&daemon).await;
@@ -72,7 +73,7 @@ impl<'a> Life<'a> {
         let applications = [
             application_whose_key("shop", &keys[0], ""),
             application_whose_key("viejo", &keys[1], "") + "lookup = \"number\"\n",
-            application_whose_key("reader", &keys[2], ", scopes = [\"verifications:read\"]"),
+            application_whose_key("reader", &keys[2], ", scopes = [\"verifications:read\", \"admin\"]"),
         ];
         let config = format!(
             "{store}[log]\nlevel = \"trace\"\nformat = \"{format}\"\n[audit]\nto = \"./audit.jsonl\"\n\
@@ -144,9 +145,17 @@ impl<'a> Life<'a> {
         self.refuse_mails(&caller).await;
         self.send_nonsense(daemon, &caller).await;
         self.lose_redis(&caller).await;
+        self.look_at_all_pages(daemon).await;
+    }
+
+    async fn look_at_all_pages(&mut self, daemon: &Daemon) {
+        let admin = Caller::of(daemon, &self.keys[2]);
         for page in PAGES {
-            self.ask(page, caller.request(Method::GET, page), &[]).await;
+            self.ask(page, admin.request(Method::GET, page), &[]).await;
         }
+        let metrics = Scrape::of(daemon).await.0;
+        assert!(metrics.contains("fiador_requests_total"));
+        self.witness.keep("/metrics", metrics.into_bytes(), &[]);
     }
 
     async fn approve(&mut self, caller: &Caller) {
@@ -177,6 +186,7 @@ impl<'a> Life<'a> {
     async fn cancel(&mut self, caller: &Caller) {
         let eve = self.start(caller, "eve").await;
         let path = format!("/v1/verifications/{}", eve.id);
+        while caller.read(&eve.id).await.json()["delivery"]["status"] != "sent" {}
         self.ask("a resend too soon", caller.post(&format!("{path}/resend"), ""), &[]).await.problem(429, "budget-spent");
         self.ask("a cancel", caller.request(Method::DELETE, &path), &[]).await;
         self.ask("after the cancel", caller.checking(&eve.id, &eve.number), &[]).await.problem(410, "canceled");
@@ -254,26 +264,23 @@ impl<'a> Life<'a> {
     }
 
     async fn use_the_old_contract(&mut self, daemon: &Daemon) {
-        daemon.until_logged("old contract is served").await;
-        let logged = daemon.logged();
-        let served = logged.iter().find(|line| line.contains("old contract is served")).unwrap();
-        let port: String = served.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+        let address = daemon.logged_address("old contract is served").await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let post = |path: &str, body: String| {
-            client.post(format!("http://127.0.0.1:{port}{path}")).header("Content-Type", "application/json").body(body)
+            client.post(format!("http://{address}{path}")).header("Content-Type", "application/json").body(body)
         };
-        let (address, token) = ("canary.vieja@example.org", "canary-token-vieja");
-        self.witness.canaries.plant("vieja's address", address);
+        let (correo, token) = ("canary.vieja@example.org", "canary-token-vieja");
+        self.witness.canaries.plant("vieja's address", correo);
         self.witness.canaries.plant("vieja's token", token);
 
-        let body = json!({"correo": address, "token": token}).to_string();
+        let body = json!({"correo": correo, "token": token}).to_string();
         self.ask("/registrar", post("/registrar", body.clone()), &[]).await;
         let mail = self.sink.next_mail().await;
         let number = digits_in(&mail.content);
         self.witness.canaries.plant("vieja's number", &number);
         self.keep_mail(&mail, &["vieja's address", "vieja's number"]);
         self.ask("/registrar too soon", post("/registrar", body), &[]).await;
-        for wrong in [address, token, "123456789012"] {
+        for wrong in [correo, token, "123456789012"] {
             self.ask("/validar of nothing", post("/validar", json!({"numero": wrong}).to_string()), &[]).await;
         }
         self.ask("/validar", post("/validar", json!({"numero": number}).to_string()), &["vieja's token"]).await;
@@ -294,7 +301,7 @@ impl<'a> Life<'a> {
     async fn falls_and_expires(&mut self, sue: &Person) {
         let panics = ("FAILPOINTS", "gateway.authenticate=1*panic(canary+panic/message)->off");
         let later = ("FIADOR_TESTING_CLOCK_AHEAD_SECONDS", "700");
-        let mut daemon = self.home.start_with(&[TRACE_ALL, panics, later]).await;
+        let mut daemon = self.home.start_with(&[TRACE_ALL, MEASURED, panics, later]).await;
         let caller = Caller::of(&daemon, &self.keys[0]);
 
         self.ask("a Gateway that falls", caller.checking(&sue.id, &sue.number), &[]).await.problem(503, "unavailable");
@@ -305,6 +312,7 @@ impl<'a> Life<'a> {
             }
         };
         expired.problem(410, "expired");
+        self.look_at_all_pages(&daemon).await;
         daemon.terminate().await;
         assert_eq!(daemon.ended().await, Some(0));
         let said = [daemon.printed(), daemon.logged()].concat().join("\n");

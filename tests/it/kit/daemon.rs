@@ -187,6 +187,13 @@ impl Daemon {
         self.stderr.line_with(text).await;
     }
 
+    /// The loopback address in the log's line with this text, in either format.
+    pub async fn logged_address(&self, text: &str) -> String {
+        let line = self.stderr.line_with(text).await;
+        let port = line.split("127.0.0.1:").nth(1).expect("an address").chars().take_while(char::is_ascii_digit);
+        format!("127.0.0.1:{}", port.collect::<String>())
+    }
+
     /// Ends it as a crash would, and returns once it is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

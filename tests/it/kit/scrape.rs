@@ -34,8 +34,5 @@ impl Scrape {
 
 /// Where the daemon tells it.
 pub async fn address(daemon: &Daemon) -> String {
-    daemon.until_logged("metrics.listen=").await;
-    let logged = daemon.logged();
-    let line = logged.iter().find(|line| line.contains("metrics.listen=")).unwrap();
-    line.split("metrics.listen=").nth(1).unwrap().trim().to_owned()
+    daemon.logged_address("metrics.listen").await
 }

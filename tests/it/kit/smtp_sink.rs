@@ -277,6 +277,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 "AUTH" => self.log_in(rest.trim()).await?,
                 "MAIL" => {
                     rest.clone_into(&mut self.sender);
+                    self.number.clear();
                     self.answer(Step::Mail, "250 2.1.0 sender ok").await?;
                 }
                 "RCPT" => {
