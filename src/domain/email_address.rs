@@ -112,9 +112,12 @@ fn is_forbidden(c: char) -> bool {
     c.is_control() || c.is_whitespace() || "\"(),:;<>[\\]".contains(c) || is_invisible(c)
 }
 
-/// Characters that change how a text reads without being seen: joiners, marks of direction, the soft hyphen.
+/// Characters that change how a text reads without being seen: joiners, marks of direction, the soft hyphen, selectors of
+/// variants, tags.
+#[rustfmt::skip]
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn domain_to_ascii(domain: &str) -> Result<String, AddressError> {
@@ -221,6 +224,8 @@ mod tests {
             "ada@127.0.0.1",
             "ada@{x}.org",
             "a\u{200b}da@example.org",
+            "ada\u{fe0f}@example.org",
+            "ada\u{e0041}@example.org",
         ] {
             assert!(EmailAddress::parse(text).is_err(), "{text:?}");
         }
