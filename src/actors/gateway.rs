@@ -59,6 +59,10 @@ impl Handler<Authenticate> for Gateway {
 
     fn handle(&mut self, ask: Authenticate, _: &mut Self::Context) -> Self::Result {
         fail::fail_point!("gateway.authenticate");
+        fail::fail_point!("cell.ends", |_| {
+            Arbiter::current().stop();
+            Err(Denied::Unknown)
+        });
         self.front.authenticate(&ask)
     }
 }

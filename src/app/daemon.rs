@@ -10,8 +10,11 @@ use tokio::{
 
 use super::{
     EXIT_GAVE_UP, Parts, Place, StartError,
+    cells::CellKeeper,
     observatory::{MetricsListener, Observatory},
+    open_files,
     parts::{RunningMailer, SIDE_PERMITS},
+    roster::Roster,
 };
 use crate::{
     actors::{Gateway, StoreAsks},
@@ -19,7 +22,7 @@ use crate::{
     clock::Clock,
     config::Config,
     domain::ApplicationName,
-    http::{self, Acceptor, Asks, CellConnections, CellPort, CompatAsks, Front, Limits},
+    http::{self, Acceptor, Asks, CellConnections, CellPort, CellPorts, CompatAsks, Front, Limits},
     messages::{AskStoreReadiness, CountMails, Drain},
     supervision::{Ask, Escalation, Guarded, Health},
 };
@@ -35,7 +38,8 @@ pub struct Daemon {
     grace: Duration,
     acceptors: Vec<JoinHandle<()>>,
     stop_accepting: watch::Sender<bool>,
-    cells: Vec<Cell>,
+    /// Looks after the cells, and hands them out at the stop.
+    cells: JoinHandle<Vec<Cell>>,
     parts: Parts,
     mailer: RunningMailer,
     mailer_thread: Arbiter,
@@ -62,7 +66,8 @@ impl Ending {
 }
 
 /// One thread: its connections, Gateway and store.
-struct Cell {
+pub(super) struct Cell {
+    place: Place,
     thread: Arbiter,
     /// Whether all its requests were answered, once it is done.
     finished: oneshot::Receiver<bool>,
@@ -74,7 +79,8 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]: nothing runs then.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let limits = Limits { grace: config.shutdown_grace, ..Limits::default() };
+        let connections = open_files::room_for_connections(Limits::default().connections);
+        let limits = Limits { grace: config.shutdown_grace, connections, ..Limits::default() };
         let acceptor = Acceptor::bind(config.listen, limits).await?;
         let compat_acceptor = match &config.compat {
             Some(compat) => Some(Acceptor::bind(compat.listen, limits).await?),
@@ -85,6 +91,7 @@ impl Daemon {
             None => None,
         };
         let (escalate, escalations) = mpsc::unbounded_channel();
+        let keeper_escalates = escalate.clone();
         let parts = Parts::prepare(&config, clock, escalate).await?;
         let (mailer_thread, mailer, count_mails) = start_mailer(parts.at(Place::Mailer)).await?;
         let observatory = Observatory::new(parts.roster().clone(), count_mails);
@@ -96,16 +103,15 @@ impl Daemon {
             compat: config.compat.map(|compat| compat.application),
             limits,
         };
-        let starting = join_all((1..=count).map(|number| Cell::start(plan.of_cell(number)))).await;
-        let cells: Vec<_> = starting.into_iter().collect::<Result<_, _>>()?;
-        let (cells, entrances): (_, Vec<Doors>) = cells.into_iter().unzip();
-        let (api_ports, compat_ports): (_, Vec<_>) = entrances.into_iter().map(|doors| (doors.api, doors.compat)).unzip();
+        let keeper = CellKeeper::start(plan, count, keeper_escalates).await?;
+        let doors = keeper.ports();
         let address = acceptor.local_address();
         let stop_accepting = watch::Sender::new(false);
-        let mut acceptors = vec![accept(acceptor, api_ports, &stop_accepting)];
+        let cells = actix_rt::spawn(keeper.keep(stop(&stop_accepting)));
+        let mut acceptors = vec![accept(acceptor, doors.api, &stop_accepting)];
         if let Some(compat_acceptor) = compat_acceptor {
             tracing::info!(compat.listen = %compat_acceptor.local_address(), "old contract is served");
-            acceptors.push(accept(compat_acceptor, compat_ports.into_iter().flatten().collect(), &stop_accepting));
+            acceptors.push(accept(compat_acceptor, doors.compat, &stop_accepting));
         }
         if let Some(metrics) = metrics {
             acceptors.push(actix_rt::spawn(metrics.serve(observatory, stop(&stop_accepting))));
@@ -119,6 +125,11 @@ impl Daemon {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// All its actors.
+    pub(super) fn roster(&self) -> &Roster {
+        self.parts.roster()
     }
 
     /// Its audit log.
@@ -149,7 +160,8 @@ impl Daemon {
         }
         self.stop_accepting.send_replace(true);
         join_all(self.acceptors).await;
-        let drained = timeout(self.grace, drain(self.cells, &self.mailer, self.grace)).await;
+        let cells = self.cells.await.unwrap_or_default();
+        let drained = timeout(self.grace, drain(cells, &self.mailer, self.grace)).await;
         if drained != Ok(true) {
             tracing::warn!("daemon stopped before all in hand was finished; mails are sent by the next start");
         }
@@ -161,7 +173,7 @@ impl Daemon {
     }
 }
 
-fn accept(acceptor: Acceptor, ports: Vec<CellPort>, stop_accepting: &watch::Sender<bool>) -> JoinHandle<()> {
+fn accept(acceptor: Acceptor, ports: CellPorts, stop_accepting: &watch::Sender<bool>) -> JoinHandle<()> {
     actix_rt::spawn(acceptor.run(ports, stop(stop_accepting)))
 }
 
@@ -182,7 +194,7 @@ async fn drain(cells: Vec<Cell>, mailer: &RunningMailer, grace: Duration) -> boo
 
 /// What a cell is made from.
 #[derive(Clone)]
-struct CellPlan {
+pub(super) struct CellPlan {
     parts: Parts,
     mailer: RunningMailer,
     observatory: Observatory,
@@ -192,15 +204,19 @@ struct CellPlan {
 }
 
 impl CellPlan {
-    fn of_cell(&self, number: usize) -> Self {
-        Self { parts: self.parts.at(Place::Cell(number)), ..self.clone() }
+    pub fn at(&self, place: Place) -> Self {
+        Self { parts: self.parts.at(place), ..self.clone() }
+    }
+
+    pub fn roster(&self) -> &Roster {
+        self.parts.roster()
     }
 }
 
 /// Where the acceptors hand connections to a cell.
-struct Doors {
-    api: CellPort,
-    compat: Option<CellPort>,
+pub(super) struct Doors {
+    pub api: CellPort,
+    pub compat: Option<CellPort>,
 }
 
 /// What a cell serves.
@@ -210,7 +226,8 @@ struct Service {
 }
 
 impl Cell {
-    async fn start(plan: CellPlan) -> Result<(Self, Doors), StartError> {
+    pub async fn start(plan: CellPlan) -> Result<(Self, Doors), StartError> {
+        let place = plan.parts.place();
         let thread = Arbiter::new();
         let (started, starting) = oneshot::channel();
         let (finish, finished) = oneshot::channel();
@@ -222,7 +239,21 @@ impl Cell {
             let _ = finish.send(join_all(served).await.into_iter().all(|all_answered| all_answered));
         });
         let entrances = starting.await.map_err(|_| thread_ended("a cell"))?;
-        Ok((Self { thread, finished }, entrances))
+        Ok((Self { place, thread, finished }, entrances))
+    }
+
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Returns when it serves no more. To be asked once.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.finished).await;
+    }
+
+    /// Ends what is left of one that has ended.
+    pub fn discard(self) {
+        self.thread.stop();
     }
 
     async fn finish(self) -> bool {

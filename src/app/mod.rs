@@ -1,13 +1,16 @@
 //! The composition root: what the daemon consists of, in which order it starts, and how it stops.
 
 mod banner;
+mod cells;
 mod changes;
 mod daemon;
 mod observatory;
+mod open_files;
 mod parts;
 mod reload;
 mod roster;
 mod service;
+mod systemd;
 
 use std::process::ExitCode;
 
@@ -22,6 +25,7 @@ pub use roster::Place;
 pub use service::Service;
 
 use reload::Reloading;
+use systemd::Watchdog;
 
 use crate::{
     audit::AuditError, clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError,
@@ -77,7 +81,11 @@ pub fn run(config: Config, load: LoadConfig) -> Result<ExitCode, StartError> {
         let mut reloading = Reloading::new(config.clone(), load);
         let mut daemon = Daemon::start(config, clock()).await?;
         banner.print(daemon.address());
+        systemd::ready();
+        let watchdog = Watchdog::of(daemon.roster().clone());
         let ending = until_the_end(&mut daemon, &mut signals, &mut reloading).await;
+        systemd::stopping();
+        watchdog.stopping();
         actix_rt::spawn(async move {
             signals.stop().await;
             tracing::warn!("stopped a second time: aborting");
@@ -93,7 +101,11 @@ async fn until_the_end(daemon: &mut Daemon, signals: &mut Signals, reloading: &m
         tokio::select! {
             signal = signals.next() => match signal {
                 Asked::ToStop => return Ending::Asked,
-                Asked::ToReload => reloading.reload(daemon).await,
+                Asked::ToReload => {
+                    systemd::reloading();
+                    reloading.reload(daemon).await;
+                    systemd::ready();
+                }
             },
             escalation = daemon.escalation() => return Ending::GaveUp(escalation),
         }

@@ -38,6 +38,17 @@ const PERMITS: u32 = 1024;
 /// are taken.
 pub(super) const SIDE_PERMITS: u32 = 64;
 
+#[cfg(not(feature = "testing"))]
+const fn permits() -> u32 {
+    PERMITS
+}
+
+/// Tests make them few, so that a small flood is one.
+#[cfg(feature = "testing")]
+fn permits() -> u32 {
+    std::env::var("FIADOR_TESTING_PERMITS").ok().and_then(|text| text.parse().ok()).unwrap_or(PERMITS)
+}
+
 /// What the actors are made from. Each cell, and the Mailer's thread, makes its own from a clone.
 #[derive(Clone)]
 pub struct Parts {
@@ -133,6 +144,11 @@ impl Parts {
         Self { place, ..self.clone() }
     }
 
+    /// Where what is started from these parts runs.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
     /// All actors that were started from these parts and their clones.
     pub(super) fn roster(&self) -> &Roster {
         &self.roster
@@ -143,11 +159,11 @@ impl Parts {
         match self.store.clone() {
             StorePlan::Redis(plan) => {
                 let (settings, ring, clock) = *plan;
-                let store = self.guard("redis-store", PERMITS, RedisStore::new(settings, ring, clock));
+                let store = self.guard("redis-store", permits(), RedisStore::new(settings, ring, clock));
                 RunningStore { asks: StoreAsks::of(&store) }
             }
             StorePlan::Embedded(writer) => {
-                let store = self.guard("embedded-store", PERMITS, EmbeddedStore::new(*writer));
+                let store = self.guard("embedded-store", permits(), EmbeddedStore::new(*writer));
                 RunningStore { asks: StoreAsks::of(&store) }
             }
         }
@@ -168,7 +184,7 @@ impl Parts {
 
     /// Starts a Gateway on this arbiter.
     pub fn start_gateway(&self, store: StoreAsks, mail: MailAsks) -> Guarded<Gateway> {
-        self.guard("gateway", PERMITS, Gateway::new(self.applications.clone(), self.clock.clone(), store, mail))
+        self.guard("gateway", permits(), Gateway::new(self.applications.clone(), self.clock.clone(), store, mail))
     }
 
     fn guard<A>(&self, name: &'static str, permits: u32, actor: A) -> Guarded<A>

@@ -56,6 +56,11 @@ impl Roster {
         self.members_mut().push(member);
     }
 
+    /// Takes off those that ran at `place`.
+    pub fn strike(&self, place: Place) {
+        self.members_mut().retain(|member| member.place != place);
+    }
+
     pub fn members(&self) -> Vec<Member> {
         self.members_mut().clone()
     }

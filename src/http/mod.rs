@@ -33,7 +33,7 @@ use futures_util::future::BoxFuture;
 pub use compat::CompatAsks;
 pub use front::Front;
 pub use scraping::Scrape;
-pub use server::{Acceptor, CellConnections, CellPort, ListenError, cell};
+pub use server::{Acceptor, CellConnections, CellPort, CellPorts, ListenError, cell};
 pub use system::{ActorView, LookAtSystem, SystemView};
 
 use crate::{
@@ -73,7 +73,7 @@ pub struct Asks {
 /// How much and how long the front puts up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once, over all cells; further ones wait in the listener's backlog. Default 4,096.
+    /// Connections at once, over all cells; further ones wait in the listener's backlog. Default 16,384.
     pub connections: usize,
     /// How long a connection may take for a request's header, waiting for its first byte included, before it is
     /// closed: this stops clients that hold connections by sending slowly. Default 5 s.
@@ -90,7 +90,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4_096,
+            connections: 16_384,
             header_time: Duration::from_secs(5),
             body_time: Duration::from_secs(10),
             ask_time: Duration::from_millis(1_900),

@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -26,6 +26,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
+use metrics::gauge;
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -87,12 +88,12 @@ impl Acceptor {
 
     /// Accepts connections and hands them to the cells until `stop`. With its end the port is free, and the cells
     /// finish.
-    pub async fn run(self, mut cells: Vec<CellPort>, stop: impl Future<Output = ()>) {
-        let mut stop = pin!(stop);
+    pub async fn run(self, cells: impl Into<CellPorts>, stop: impl Future<Output = ()>) {
+        let (cells, mut stop) = (cells.into(), pin!(stop));
         loop {
             select! {
                 () = &mut stop => return,
-                arrival = self.accept() => hand_over(&mut cells, arrival),
+                arrival = self.accept() => hand_over(&mut cells.lock(), arrival),
             }
         }
     }
@@ -145,6 +146,29 @@ pub struct CellPort {
     queue: mpsc::UnboundedSender<Connection>,
     connections: Arc<AtomicUsize>,
     is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The cells that an acceptor hands connections to. Cheap to clone; all clones are one list.
+#[derive(Clone, Default)]
+pub struct CellPorts(Arc<Mutex<Vec<CellPort>>>);
+
+impl CellPorts {
+    /// Adds a cell, and takes those off that have ended.
+    pub fn add(&self, port: CellPort) {
+        let mut ports = self.lock();
+        ports.retain(|port| !port.queue.is_closed());
+        ports.push(port);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<CellPort>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Vec<CellPort>> for CellPorts {
+    fn from(ports: Vec<CellPort>) -> Self {
+        Self(Arc::new(Mutex::new(ports)))
+    }
 }
 
 /// The cell's end: the connections that it is to serve.
@@ -218,6 +242,7 @@ struct Counted(Arc<AtomicUsize>);
 impl Counted {
     fn new(connections: &Arc<AtomicUsize>) -> Self {
         connections.fetch_add(1, Ordering::Relaxed);
+        gauge!("fiador_connections").increment(1.0);
         Self(connections.clone())
     }
 }
@@ -225,5 +250,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+        gauge!("fiador_connections").decrement(1.0);
     }
 }

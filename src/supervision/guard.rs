@@ -1,7 +1,6 @@
 //! The guard: a future around an actor's context that catches its falls.
 
 use std::{
-    collections::VecDeque,
     future::Future,
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,21 +13,19 @@ use actix::{dev::ContextFut, prelude::*};
 use metrics::counter;
 use tokio::{
     sync::watch,
-    time::{Instant, Sleep, sleep},
+    time::{Sleep, sleep},
 };
 
-use super::{Cause, Escalation, Health, Policy, Report};
+use super::{Cause, Escalation, Falls, Health, Policy, Report};
 
 pub(super) struct Guard<A: Actor<Context = Context<A>>> {
     name: &'static str,
-    policy: Policy,
     context: ContextFut<A, Context<A>>,
     /// False from a fall until `restarting` has returned; the actor must not be polled in between.
     is_rebuilt: bool,
     /// Some while the actor is down.
     backoff: Option<Pin<Box<Sleep>>>,
-    /// When it fell, oldest first, no longer ago than the policy remembers.
-    falls: VecDeque<Instant>,
+    falls: Falls,
     report: watch::Sender<Report>,
     escalate: Box<dyn Fn(Escalation)>,
 }
@@ -41,7 +38,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
         report: watch::Sender<Report>,
         escalate: Box<dyn Fn(Escalation)>,
     ) -> Self {
-        Self { name, policy, context, is_rebuilt: true, backoff: None, falls: VecDeque::new(), report, escalate }
+        Self { name, context, is_rebuilt: true, backoff: None, falls: Falls::new(policy), report, escalate }
     }
 }
 
@@ -119,15 +116,11 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
     }
 
     fn count_fall(&mut self, cause: Cause) -> ControlFlow<()> {
-        let now = Instant::now();
-        self.falls.retain(|fall| now.duration_since(*fall) <= self.policy.within);
-        self.falls.push_back(now);
-        let remembered_falls = u32::try_from(self.falls.len()).unwrap_or(u32::MAX);
-        if remembered_falls > self.policy.max {
+        let Some(back_in) = self.falls.count() else {
             self.give_up(cause);
             return ControlFlow::Break(());
-        }
-        self.back_off(self.policy.backoff(remembered_falls), cause);
+        };
+        self.back_off(back_in, cause);
         ControlFlow::Continue(())
     }
 

@@ -24,6 +24,7 @@
 compile_error!("the guard has to catch panics: build with panic = \"unwind\"");
 
 mod ask;
+mod budget;
 mod cause;
 mod guard;
 mod outcomes;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 
 use ask::Gate;
 pub use ask::{Ask, AskError, Prober, Reservation};
+pub use budget::Falls;
 pub use cause::{Cause, note_place};
 use guard::Guard;
 

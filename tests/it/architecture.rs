@@ -31,6 +31,7 @@ const GUARDED: &[&str] = &[
     "minijinja",
     "redb",
     "redis",
+    "rustix",
     "sd_notify",
     "tokio",
     "tower",
@@ -99,7 +100,7 @@ const PARTS: &[Part] = &[
             "store",
             "supervision",
         ],
-        crates: &["actix", "actix_rt", "metrics", "sd_notify", "tokio"],
+        crates: &["actix", "actix_rt", "metrics", "rustix", "sd_notify", "tokio"],
     },
     Part {
         path: "testing",

@@ -1,6 +1,7 @@
 //! The daemon as its users have it: the real program, a process of its own, spoken to over HTTP and by signals.
 
 mod audit;
+mod cells;
 mod crash;
 mod enumeration;
 mod falls;
@@ -10,8 +11,10 @@ mod keys;
 mod logs;
 mod mail;
 mod metrics;
+mod overload;
 mod redis;
 mod reload;
 mod requests;
 mod stop;
 mod system;
+mod systemd;

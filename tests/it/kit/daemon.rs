@@ -199,6 +199,13 @@ impl Daemon {
         self.child.kill().await.unwrap();
     }
 
+    /// How much memory it holds, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it has not ended"))).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// What Ctrl-C does.
     pub async fn interrupt(&self) {
         self.signal("INT").await;

@@ -9,6 +9,7 @@ pub mod fake_store;
 pub mod http;
 pub mod liar;
 pub mod monitor;
+pub mod notify_socket;
 pub mod place;
 pub mod post;
 pub mod proxy;
