@@ -8,6 +8,8 @@ use crate::config::{Config, Mail, Store};
 
 /// What the daemon prints when it listens: where everything is, and what to try.
 pub(super) struct Banner {
+    /// `http` or `https`.
+    scheme: &'static str,
     store: String,
     mail: String,
     /// The file of the demo application's key.
@@ -26,7 +28,8 @@ impl Banner {
         };
         let demo_key = config.data_dir.join("demo.key");
         let demo_key = absolute(&demo_key).unwrap_or(demo_key).display().to_string();
-        Self { store, mail, demo_key: config.demo_sender.is_some().then_some(demo_key) }
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        Self { scheme, store, mail, demo_key: config.demo_sender.is_some().then_some(demo_key) }
     }
 
     /// Prints it to standard output; that nobody reads it there is no reason to end.
@@ -35,24 +38,24 @@ impl Banner {
     }
 
     fn text(&self, address: SocketAddr) -> String {
-        let Self { store, mail, demo_key } = self;
+        let Self { scheme, store, mail, demo_key } = self;
+        let base = format!("{scheme}://{address}");
         let version = env!("CARGO_PKG_VERSION");
-        let facts = format!("fiador {version} listens on http://{address}\n  store: {store}\n  mail:  {mail}\n");
+        let facts = format!("fiador {version} listens on {base}\n  store: {store}\n  mail:  {mail}\n");
         let Some(demo_key) = demo_key else { return facts };
-        let lines = try_lines(address, demo_key);
+        let lines = try_lines(&base, demo_key);
         format!(
             "{facts}\nTry it in another shell: start a verification, read its mail, check the number.\n\n{lines}\n\n\
              An address has to wait 30 seconds for its next mail, unless its number was used.\n\
-             All mails: http://{address}/dev/inbox\n"
+             All mails: {base}/dev/inbox\n"
         )
     }
 }
 
 /// Three lines for a shell with curl and grep: the first sets ID, the second NUMBER.
-fn try_lines(address: SocketAddr, demo_key: &str) -> String {
+fn try_lines(base: &str, demo_key: &str) -> String {
     let demo_key = demo_key.replace('\'', r"'\''");
     let call = format!("-H \"Authorization: Bearer $(cat '{demo_key}')\" -H 'Content-Type: application/json'");
-    let base = format!("http://{address}");
     [
         format!(
             "ID=$(curl -s {base}/v1/verifications {call} -d '{{\"email\":\"ada@example.org\"}}' | grep -o 'vrf_[A-Za-z0-9_-]*'); echo \"$ID\""

@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     EXIT_GAVE_UP, Parts, Place, StartError,
     cells::CellKeeper,
+    entrance::Entrance,
     observatory::{MetricsListener, Observatory},
     open_files,
     parts::{RunningMailer, SIDE_PERMITS},
@@ -36,6 +37,7 @@ const STORE_LOOKED_AT_EVERY: Duration = Duration::from_millis(10);
 pub struct Daemon {
     address: SocketAddr,
     grace: Duration,
+    entrance: Entrance,
     acceptors: Vec<JoinHandle<()>>,
     stop_accepting: watch::Sender<bool>,
     /// Looks after the cells, and hands them out at the stop.
@@ -79,11 +81,11 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]: nothing runs then.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let connections = open_files::room_for_connections(Limits::default().connections);
-        let limits = Limits { grace: config.shutdown_grace, connections, ..Limits::default() };
-        let acceptor = Acceptor::bind(config.listen, limits).await?;
+        let limits = limits(&config);
+        let entrance = Entrance::of(&config, clock.clone());
+        let acceptor = entrance.open(config.listen, limits).await?;
         let compat_acceptor = match &config.compat {
-            Some(compat) => Some(Acceptor::bind(compat.listen, limits).await?),
+            Some(compat) => Some(entrance.open(compat.listen, limits).await?),
             None => None,
         };
         let metrics = match config.metrics {
@@ -119,7 +121,7 @@ impl Daemon {
         tracing::info!(http.listen = %address, cells = count, "daemon started");
         parts.audit().append(&Entry { event: "daemon.started", ..Entry::default() });
         let grace = config.shutdown_grace;
-        Ok(Self { address, grace, acceptors, stop_accepting, cells, parts, mailer, mailer_thread, escalations })
+        Ok(Self { address, grace, entrance, acceptors, stop_accepting, cells, parts, mailer, mailer_thread, escalations })
     }
 
     /// Where it listens.
@@ -147,7 +149,9 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]: nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        self.parts.reload(config)
+        self.parts.reload(config)?;
+        self.entrance.reload(config);
+        Ok(())
     }
 
     /// Stops in reverse order: the listener, requests in flight, mails in hand; then the threads.
@@ -170,6 +174,15 @@ impl Daemon {
         self.parts.audit().append(&Entry { event: "daemon.stopped", ..Entry::default() });
         self.parts.audit().finish();
         tracing::info!("daemon stopped");
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        connections: open_files::room_for_connections(config.connections),
+        connections_per_peer: config.connections_per_peer,
+        grace: config.shutdown_grace,
+        ..Limits::default()
     }
 }
 

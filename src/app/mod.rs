@@ -2,8 +2,10 @@
 
 mod banner;
 mod cells;
+mod certificate;
 mod changes;
 mod daemon;
+mod entrance;
 mod observatory;
 mod open_files;
 mod parts;

@@ -6,7 +6,7 @@ use std::{
 
 use super::Refusal;
 use crate::{
-    config::{Config, Mail, Smtp, SmtpTls, Store},
+    config::{Config, Mail, Smtp, SmtpTls, Store, Tls},
     domain::Application,
     mail::templates::Templates,
 };
@@ -20,7 +20,7 @@ pub(super) fn run(file: Option<&Path>) -> Result<ExitCode, Refusal> {
 
 fn summary(config: &Config) -> String {
     [
-        format!("listener:     {}, plain HTTP\n", config.listen),
+        format!("listener:     {}, {}\n", config.listen, encryption(config.tls.as_ref())),
         format!("metrics:      {}\n", metrics(config)),
         format!("store:        {}\n", store(config)),
         format!("durability:   {}\n", durability(&config.store)),
@@ -33,6 +33,11 @@ fn summary(config: &Config) -> String {
 
 fn metrics(config: &Config) -> String {
     config.metrics.map_or_else(|| "off".to_owned(), |listen| format!("{listen}, without keys"))
+}
+
+fn encryption(tls: Option<&Tls>) -> String {
+    let until = |tls: &Tls| format!("HTTPS, with a certificate that holds until {}", tls.expires_at().rfc3339());
+    tls.map_or_else(|| "plain HTTP".to_owned(), until)
 }
 
 fn store(config: &Config) -> String {

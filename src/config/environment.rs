@@ -1,4 +1,4 @@
-//! The environment's share: every scalar key outside the blocks has a variable, `http.listen` has `FIADOR__HTTP__LISTEN`.
+//! The environment's share: every key outside the blocks has a variable, `http.listen` has `FIADOR__HTTP__LISTEN`.
 
 use std::{collections::BTreeSet, ffi::OsString};
 
@@ -15,6 +15,11 @@ const KEYS: &[(&str, Set)] = &[
     ("data_dir", |settings, text| set(&mut settings.data_dir, text)),
     ("http.listen", |settings, text| set(&mut settings.http.listen, text)),
     ("http.allow_plaintext", |settings, text| set(&mut settings.http.allow_plaintext, text)),
+    ("http.trusted_proxies", |settings, text| set(&mut settings.http.trusted_proxies, text)),
+    ("http.connections", |settings, text| set(&mut settings.http.connections, text)),
+    ("http.connections_per_peer", |settings, text| set(&mut settings.http.connections_per_peer, text)),
+    ("http.tls.certificate_file", |settings, text| set(&mut settings.http.tls.certificate_file, text)),
+    ("http.tls.key_file", |settings, text| set(&mut settings.http.tls.key_file, text)),
     ("compat.listen", |settings, text| set(&mut settings.compat.listen, text)),
     ("compat.application", |settings, text| set(&mut settings.compat.application, text)),
     ("compat.public", |settings, text| set(&mut settings.compat.public, text)),
@@ -96,6 +101,13 @@ impl FromText for bool {
 impl FromText for i64 {
     fn from_text(text: &str) -> Result<Self, &'static str> {
         text.parse().map_err(|_| "must be a whole number")
+    }
+}
+
+/// A list in one text has commas between.
+impl FromText for Vec<String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        Ok(text.split(',').map(|element| element.trim().to_owned()).filter(|element| !element.is_empty()).collect())
     }
 }
 

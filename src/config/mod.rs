@@ -6,12 +6,14 @@ mod audit;
 mod compat;
 mod environment;
 mod error;
+mod http;
 mod keys;
 mod mail;
 mod secret;
 mod settings;
 mod source;
 mod store;
+mod tls;
 mod validation;
 
 use std::{
@@ -22,12 +24,15 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 pub use crate::mail::smtp::SmtpTls;
 pub use compat::Compat;
 pub use error::{ConfigError, Place};
 pub use mail::{Mail, Smtp, SmtpLogin};
 pub use secret::Secret;
 pub use store::{RedisServer, Store};
+pub use tls::Tls;
 
 use crate::{
     audit::Destination,
@@ -48,6 +53,15 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where HTTP listens; default `127.0.0.1:8420`. Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// With what HTTP is encrypted, the old contract's too; default: it is not.
+    pub tls: Option<Tls>,
+    /// Whose `X-Forwarded-For` is believed; default nobody's.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections that each listener serves at once, 1 to 1,000,000; default 16,384.
+    pub connections: usize,
+    /// How many of them may come from one address (IPv6: one /64) that is neither loopback nor a trusted proxy, 1 to 1,000,000;
+    /// default 256.
+    pub connections_per_peer: usize,
     /// The old contract's listener; default none.
     pub compat: Option<Compat>,
     /// Where the records are; default the embedded store.
@@ -120,6 +134,9 @@ impl Config {
         let fixed = [
             ("data_dir", self.data_dir == other.data_dir),
             ("http.listen", self.listen == other.listen),
+            ("http.tls", self.tls.is_some() == other.tls.is_some()),
+            ("http.connections", self.connections == other.connections),
+            ("http.connections_per_peer", self.connections_per_peer == other.connections_per_peer),
             ("compat", self.compat == other.compat),
             ("store", self.store == other.store),
             ("smtp and dev.inbox", self.mail == other.mail),

@@ -33,16 +33,11 @@ impl Secret {
     /// What is wrong with the file and how to mend it, to be read after the name of the key that names the file.
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let cannot_be_read = |error: io::Error| format!("names {shown}, which cannot be read: {error}");
-        let file = File::open(path).map_err(cannot_be_read)?;
-        let mode = file.metadata().map_err(cannot_be_read)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(format!("names {shown}, which others than its owner can read or write; chmod 600 {shown}"));
-        }
+        let file = open_owners_alone(path)?;
         let longest = Self::LONGEST as u64;
         // room from the start: growing would leave copies behind that nobody wipes
         let mut secret = Self(String::with_capacity(2 * Self::LONGEST));
-        file.take(longest + 1).read_to_string(&mut secret.0).map_err(cannot_be_read)?;
+        file.take(longest + 1).read_to_string(&mut secret.0).map_err(|error| cannot_be_read(path, &error))?;
         secret.strip_line_end();
         if secret.0.is_empty() {
             return Err(format!("names {shown}, which is empty; it must hold the password"));
@@ -58,6 +53,24 @@ impl Secret {
         let length = line.strip_suffix('\r').unwrap_or(line).len();
         self.0.truncate(length);
     }
+}
+
+/// The file at `path`, which its owner alone may read.
+///
+/// # Errors
+/// What is wrong with the file and how to mend it, to be read after the name of the key that names the file.
+pub(super) fn open_owners_alone(path: &Path) -> Result<File, String> {
+    let shown = path.display();
+    let file = File::open(path).map_err(|error| cannot_be_read(path, &error))?;
+    let mode = file.metadata().map_err(|error| cannot_be_read(path, &error))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(format!("names {shown}, which others than its owner can read or write; chmod 600 {shown}"));
+    }
+    Ok(file)
+}
+
+pub(super) fn cannot_be_read(path: &Path, error: &io::Error) -> String {
+    format!("names {}, which cannot be read: {error}", path.display())
 }
 
 impl fmt::Debug for Secret {

@@ -49,12 +49,30 @@ impl Default for Settings {
 pub(super) struct HttpSettings {
     pub listen: String,
     pub allow_plaintext: bool,
+    pub trusted_proxies: Vec<String>,
+    pub connections: i64,
+    pub connections_per_peer: i64,
+    pub tls: TlsSettings,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8420".to_owned(), allow_plaintext: false }
+        Self {
+            listen: "127.0.0.1:8420".to_owned(),
+            allow_plaintext: false,
+            trusted_proxies: Vec::new(),
+            connections: 16_384,
+            connections_per_peer: 256,
+            tls: TlsSettings::default(),
+        }
     }
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct TlsSettings {
+    pub certificate_file: String,
+    pub key_file: String,
 }
 
 #[derive(Clone, Default, Deserialize)]

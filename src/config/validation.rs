@@ -15,6 +15,8 @@ use super::{
 };
 use crate::domain::EmailAddress;
 
+const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
+
 /// Judges settings, and knows where each came from, so that a refusal can say it.
 #[derive(Default)]
 pub(super) struct Validation {
@@ -33,7 +35,8 @@ impl Validation {
         if settings.data_dir.is_empty() {
             return Err(self.refuse("data_dir", "must name a directory"));
         }
-        let listen = self.listen(&settings.http.listen, settings.http.allow_plaintext)?;
+        let tls = self.tls(&settings.http.tls)?;
+        let listen = self.listen(&settings.http, tls.is_some())?;
         let smtp = self.smtp(settings)?;
         let mail = self.mail(settings, smtp, listen)?;
         let default_sender = mail.default_sender();
@@ -44,6 +47,10 @@ impl Validation {
         Ok(Config {
             data_dir: PathBuf::from(&settings.data_dir),
             listen,
+            tls,
+            trusted_proxies: self.networks("http.trusted_proxies", &settings.http.trusted_proxies)?,
+            connections: self.in_range("http.connections", settings.http.connections, CONNECTIONS)?,
+            connections_per_peer: self.in_range("http.connections_per_peer", settings.http.connections_per_peer, CONNECTIONS)?,
             compat,
             store: self.store(&settings.store)?,
             mail,
@@ -59,17 +66,6 @@ impl Validation {
                 1..=300,
             )?),
         })
-    }
-
-    fn listen(&self, text: &str, allow_plaintext: bool) -> Result<SocketAddr, ConfigError> {
-        let key = "http.listen";
-        let listen: SocketAddr =
-            text.parse().map_err(|_| self.refuse(key, "must be an IP address and a port, such as 127.0.0.1:8420"))?;
-        if !is_loopback(listen) && !allow_plaintext {
-            let mend = "must be a loopback address, because HTTP is not encrypted; behind a proxy that encrypts, set http.allow_plaintext = true";
-            return Err(self.refuse(key, mend));
-        }
-        Ok(listen)
     }
 
     fn demo_sender(

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use warp::{Filter, Rejection, filters::BoxedFilter, host::Authority, reply::Response};
 
 use super::{
-    front::Peer,
+    peers::Peer,
     problem::{Code, Problem},
     reply::{Rfc3339, json},
     routes::{Api, Call, answer, call},
@@ -146,8 +146,8 @@ fn number_in(text: &str) -> Option<&str> {
 fn local_only() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone {
     let host = warp::host::optional();
     let peer = warp::ext::get::<Peer>();
-    peer.and(host).and(warp::header::headers_cloned()).map(|Peer(peer), host: Option<Authority>, headers| {
-        is_loopback(peer) && host.as_ref().is_some_and(names_loopback) && came_straight(&headers)
+    peer.and(host).and(warp::header::headers_cloned()).map(|Peer { connection, .. }, host: Option<Authority>, headers| {
+        is_loopback(connection) && host.as_ref().is_some_and(names_loopback) && came_straight(&headers)
     })
 }
 

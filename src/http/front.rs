@@ -1,6 +1,6 @@
 //! The outermost layer: what holds for every request, whoever answers it.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, Request, header::CACHE_CONTROL};
@@ -12,6 +12,7 @@ use warp::{Reply, filters::BoxedFilter, reply::Response};
 use super::{
     Asks, CompatAsks, Limits, Scrape, compat,
     metering::Metering,
+    peers::Peer,
     problem::Problem,
     routes::{Api, routes},
     scraping,
@@ -20,10 +21,6 @@ use super::{
 use crate::audit::AuditLog;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The address at the other end of the request's connection, in its extensions. warp's own cannot be set from outside.
-#[derive(Clone, Copy)]
-pub(super) struct Peer(pub SocketAddr);
 
 /// Answers requests. Cheap to clone.
 #[derive(Clone)]
@@ -49,11 +46,11 @@ impl Front {
     }
 
     /// Answers one request: always, and with its own id. A handler that panics is answered for.
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Response {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         let request_id = Uuid::new_v4().to_string();
         let trail = Trail::begin(&self.audit);
         let metering = Metering::begin(&request);
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(peer);
         request.extensions_mut().insert(trail.clone());
         let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         let mut response = routed.unwrap_or_else(|_panic| {
@@ -65,7 +62,7 @@ impl Front {
         if let Some(problem) = problem {
             response = problem.render(&request_id);
         }
-        let (client, status) = (peer.ip(), response.status().as_u16());
+        let (client, status) = (peer.client, response.status().as_u16());
         trail.end(&self.audit, &Answered { request_id: &request_id, client, status, code });
         metering.end(&response, code);
         sign(&mut response, &request_id);

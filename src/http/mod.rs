@@ -1,21 +1,24 @@
 //! The HTTP front: our own accept loop, warp's routes, and one place that turns refusals into problems.
 //!
-//! A connection comes in through the [`Acceptor`], which hands it to a cell ([`CellConnections`]); there hyper reads
-//! requests and the [`Front`] answers each: it names the request, lets warp's routes find the handler, and writes the
-//! problem that a handler left. Handlers ask the Gateway and translate; they decide nothing.
+//! A connection comes in through the [`Acceptor`], which hands it to a cell ([`CellConnections`]); there TLS is spoken if the
+//! listener has it, hyper reads requests, and the [`Front`] answers each: it names the request, lets warp's routes find the
+//! handler, and writes the problem that a handler left. Handlers ask the Gateway and translate; they decide nothing.
 //!
-//! Not answered by us, but by hyper, is what is no HTTP at all (400) or has over-long headers (431): without body and
-//! request id. A connection that sends no whole header within [`Limits::header_time`] is closed, idle ones too. After a
-//! 408 or 413 the rest of the body is not read, and the connection is closed.
+//! Not answered by the [`Front`] is what is no HTTP at all (400) or has over-long headers (431): without body and request id. A
+//! connection that sends no whole header within [`Limits::header_time`] is closed, idle ones too. After a 408 or 413 the rest of
+//! the body is not read, and the connection is closed.
 
+mod activity;
 mod body;
 mod caller;
 mod compat;
+mod connection;
 mod dev_inbox;
 mod front;
 mod health;
 mod members;
 mod metering;
+mod peers;
 mod problem;
 mod rate_limit;
 mod reply;
@@ -23,6 +26,7 @@ mod routes;
 mod scraping;
 mod server;
 mod system;
+mod tls;
 mod trail;
 mod verifications;
 
@@ -32,9 +36,11 @@ use futures_util::future::BoxFuture;
 
 pub use compat::CompatAsks;
 pub use front::Front;
+pub use peers::PeerRules;
 pub use scraping::Scrape;
 pub use server::{Acceptor, CellConnections, CellPort, CellPorts, ListenError, cell};
 pub use system::{ActorView, LookAtSystem, SystemView};
+pub use tls::encryption;
 
 use crate::{
     messages::{
@@ -73,11 +79,21 @@ pub struct Asks {
 /// How much and how long the front puts up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once, over all cells; further ones wait in the listener's backlog. Default 16,384.
+    /// Connections at once, over all cells, those in the TLS handshake too; further ones wait in the listener's backlog.
+    /// Default 16,384.
     pub connections: usize,
+    /// How many of them one peer may have (IPv6: one /64), unless [`PeerRules`] exempt it; further ones are closed at once.
+    /// Default 256: the pool of a busy server fits in, and it takes sixteen strangers to have them all.
+    pub connections_per_peer: usize,
+    /// How long a TLS handshake may take. Default 5 s.
+    pub handshake_time: Duration,
     /// How long a connection may take for a request's header, waiting for its first byte included, before it is
-    /// closed: this stops clients that hold connections by sending slowly. Default 5 s.
+    /// closed: this stops clients that hold connections by sending slowly. Over HTTP/2, where later headers come among other
+    /// frames, twice that for them: it is how long a ping may be unanswered. Default 5 s.
     pub header_time: Duration,
+    /// How long a connection may be kept without a request that runs. HTTP/1.1's waiting for the next header ends sooner, with
+    /// `header_time`; this holds for HTTP/2, and for who does not take its answer. Default 30 s.
+    pub idle_time: Duration,
     /// How long a request's body may take, before a 408, for the same reason. Default 10 s.
     pub body_time: Duration,
     /// How long all asks of one request may take together before a 503. Default 1.9 s: a failed dependency is a clear
@@ -91,7 +107,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16_384,
+            connections_per_peer: 256,
+            handshake_time: Duration::from_secs(5),
             header_time: Duration::from_secs(5),
+            idle_time: Duration::from_secs(30),
             body_time: Duration::from_secs(10),
             ask_time: Duration::from_millis(1_900),
             grace: Duration::from_secs(25),

@@ -1,14 +1,14 @@
 //! Which path leads to which handler. Paths match, or the answer is 404; everything after that is the handler's
 //! reply, never a rejection: so the first thing that is wrong is the one that is answered.
 
-use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, pin::Pin, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use super::{Asks, Limits, dev_inbox, front::Peer, health, problem::Problem, system, trail::Trail, verifications};
+use super::{Asks, Limits, dev_inbox, health, peers::Peer, problem::Problem, system, trail::Trail, verifications};
 
 /// What every handler needs.
 pub(super) struct Api {
@@ -19,7 +19,8 @@ pub(super) struct Api {
 /// What handlers see of a request.
 pub(super) struct Call {
     pub method: Method,
-    pub peer: SocketAddr,
+    /// Whose request it is.
+    pub client: IpAddr,
     pub trail: Trail,
     pub headers: HeaderMap,
     pub body: BodyStream,
@@ -45,9 +46,9 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy {
     let around = warp::ext::get::<Peer>().and(warp::ext::get::<Trail>());
     let request = warp::method().and(around).and(warp::header::headers_cloned()).and(warp::body::stream());
-    request.map(|method, Peer(peer), trail, headers, body| {
+    request.map(|method, Peer { client, .. }, trail, headers, body| {
         let body: BodyStream = Box::pin(whole_chunks(body));
-        Call { method, peer, trail, headers, body }
+        Call { method, client, trail, headers, body }
     })
 }
 

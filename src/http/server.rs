@@ -5,10 +5,10 @@
 //! closes its idle connections.
 
 use std::{
-    convert::Infallible,
+    cell::Cell,
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -17,31 +17,28 @@ use std::{
     time::Duration,
 };
 
-use hyper::{
-    rt::{Read, Write},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
 use metrics::gauge;
+use rustls::ServerConfig;
 use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::spawn_local,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use super::{Front, Limits};
+use super::{
+    Front, Limits,
+    connection::{Connection, Entrance},
+    peers::{PeerCounts, PeerPlace, PeerRules},
+};
+use crate::live::Live;
 
-const MOST_HEADERS: usize = 64;
-const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// After an error that more tries will only repeat, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the log says that a peer has its fill: an attacker does not write it.
+const TOLD_EACH: Duration = Duration::from_secs(60);
 
 /// Why there is no listener.
 #[derive(Debug, Error)]
@@ -63,7 +60,11 @@ pub enum ListenError {
 pub struct Acceptor {
     listener: TcpListener,
     local_address: SocketAddr,
+    limits: Limits,
+    entrance: Entrance,
     free_connections: Arc<Semaphore>,
+    peers: PeerCounts,
+    told_at: Cell<Option<Instant>>,
 }
 
 impl Acceptor {
@@ -78,7 +79,23 @@ impl Acceptor {
         };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let local_address = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, local_address, free_connections: Arc::new(Semaphore::new(limits.connections)) })
+        let entrance = Entrance { tls: None, rules: Live::new(PeerRules::default()) };
+        let free_connections = Arc::new(Semaphore::new(limits.connections));
+        let (peers, told_at) = (PeerCounts::default(), Cell::default());
+        Ok(Self { listener, local_address, limits, entrance, free_connections, peers, told_at })
+    }
+
+    /// The same, encrypted: see [`encryption`](super::encryption). What is put in place of `tls` holds from the next connection
+    /// on.
+    #[must_use]
+    pub fn encrypted(self, tls: Live<ServerConfig>) -> Self {
+        Self { entrance: Entrance { tls: Some(tls), ..self.entrance }, ..self }
+    }
+
+    /// The same, where some peers are unlike others. What is put in place of `rules` holds from the next request on.
+    #[must_use]
+    pub fn with_rules(self, rules: Live<PeerRules>) -> Self {
+        Self { entrance: Entrance { rules, ..self.entrance }, ..self }
     }
 
     /// Where it listens, with the port that the system chose.
@@ -99,10 +116,14 @@ impl Acceptor {
     }
 
     async fn accept(&self) -> Arrival {
-        let place = self.free_connections.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let of_all = self.free_connections.clone().acquire_owned().await.expect("the semaphore is never closed");
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => return Arrival { stream, peer, place },
+                Ok((stream, peer)) => {
+                    let Some(of_peer) = self.place_of(peer.ip()) else { continue };
+                    let place = Place { _of_all: of_all, _of_peer: of_peer };
+                    return Arrival { stream, peer, entrance: self.entrance.clone(), place };
+                }
                 Err(error) if is_the_peers(&error) => {}
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot accept connections");
@@ -113,16 +134,42 @@ impl Acceptor {
     }
 }
 
+impl Acceptor {
+    /// A place for one more connection of `peer`; none when it has its fill.
+    fn place_of(&self, peer: IpAddr) -> Option<PeerPlace> {
+        let most = if self.entrance.rules.now().caps(peer) { self.limits.connections_per_peer } else { usize::MAX };
+        let place = self.peers.place(peer, most);
+        if place.is_none() {
+            self.tell_of_refusal(peer, most);
+        }
+        place
+    }
+
+    fn tell_of_refusal(&self, peer: IpAddr, most: usize) {
+        if self.told_at.get().is_none_or(|told_at| told_at.elapsed() > TOLD_EACH) {
+            self.told_at.set(Some(Instant::now()));
+            tracing::warn!(%peer, connections = most, "a peer has as many connections as one may have; more are closed");
+        }
+    }
+}
+
 /// Whether only the one connection failed.
 fn is_the_peers(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
 }
 
-/// An accepted connection. The place is one of [`Limits::connections`].
+/// An accepted connection.
 struct Arrival {
     stream: TcpStream,
     peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+    entrance: Entrance,
+    place: Place,
+}
+
+/// One of [`Limits::connections`], and of [`Limits::connections_per_peer`].
+struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_peer: PeerPlace,
 }
 
 /// To the healthy cell with the fewest connections. Without a healthy one to any that is left, whose answers say what
@@ -135,7 +182,8 @@ fn hand_over(cells: &mut [CellPort], arrival: Arrival) {
     let Some(cell) = by_preference.first() else { return };
     // A stream belongs to the reactor of the thread that made it: the cell is to register it with its own.
     let Ok(stream) = arrival.stream.into_std() else { return };
-    let connection = Connection { stream, peer: arrival.peer, _place: arrival.place, _counted: Counted::new(&cell.connections) };
+    let Arrival { peer, entrance, place, .. } = arrival;
+    let connection = Handed { stream, peer, entrance, _place: place, _counted: Counted::new(&cell.connections) };
     // A cell that ended in this moment closes it.
     let _ = cell.queue.send(connection);
 }
@@ -143,7 +191,7 @@ fn hand_over(cells: &mut [CellPort], arrival: Arrival) {
 /// The acceptor's end of a cell.
 pub struct CellPort {
     /// Bounded by [`Limits::connections`].
-    queue: mpsc::UnboundedSender<Connection>,
+    queue: mpsc::UnboundedSender<Handed>,
     connections: Arc<AtomicUsize>,
     is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -173,7 +221,7 @@ impl From<Vec<CellPort>> for CellPorts {
 
 /// The cell's end: the connections that it is to serve.
 pub struct CellConnections {
-    queue: mpsc::UnboundedReceiver<Connection>,
+    queue: mpsc::UnboundedReceiver<Handed>,
 }
 
 /// Both ends of a cell. `is_healthy` is asked at every connection, on the acceptor's thread, and must not block.
@@ -188,51 +236,28 @@ impl CellConnections {
     /// ends, and then until the requests in flight are answered, at most [`Limits::grace`]. True when all were;
     /// otherwise the rest ends with the thread.
     pub async fn serve(mut self, front: Front, limits: Limits) -> bool {
-        let graceful = GracefulShutdown::new();
+        let stop = watch::Sender::new(false);
         while let Some(connection) = self.queue.recv().await {
-            spawn_local(connection.serve(front.clone(), limits, graceful.watcher()));
+            spawn_local(connection.serve(front.clone(), limits, stop.subscribe()));
         }
-        timeout(limits.grace, graceful.shutdown()).await.is_ok()
+        stop.send_replace(true);
+        timeout(limits.grace, stop.closed()).await.is_ok()
     }
 }
 
 /// A connection on its way to its cell, and there.
-struct Connection {
+struct Handed {
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    _place: OwnedSemaphorePermit,
+    entrance: Entrance,
+    _place: Place,
     _counted: Counted,
 }
 
-impl Connection {
-    async fn serve(self, front: Front, limits: Limits, watcher: Watcher) {
+impl Handed {
+    async fn serve(self, front: Front, limits: Limits, stop: watch::Receiver<bool>) {
         let Ok(stream) = TcpStream::from_std(self.stream) else { return };
-        // Without it answers wait for the peer's delayed acknowledgements; a socket that refuses works all the same.
-        let _ = stream.set_nodelay(true);
-        serve_http1(TokioIo::new(stream), self.peer, front, limits, watcher).await;
-    }
-}
-
-/// One connection's requests, in clear or decrypted.
-async fn serve_http1(
-    stream: impl Read + Write + Unpin + 'static,
-    peer: SocketAddr,
-    front: Front,
-    limits: Limits,
-    watcher: Watcher,
-) {
-    let service = service_fn(|request| {
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
-        .max_headers(MOST_HEADERS)
-        .max_buf_size(READ_BUFFER_BYTES)
-        .serve_connection(stream, service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(error = %error, "a connection broke off");
+        Connection { peer: self.peer, entrance: self.entrance, front, limits, stop }.serve(stream).await;
     }
 }
 

@@ -72,7 +72,7 @@ const PARTS: &[Part] = &[
     // what stands around them
     Part {
         path: "http",
-        ours: &["audit", "domain", "messages", "supervision"],
+        ours: &["audit", "domain", "live", "messages", "supervision"],
         crates: &["hyper", "hyper_util", "metrics", "minijinja", "tokio", "tower", "warp"],
     },
     // `mail` for the words of `tls` alone, `redis` to read its URLs

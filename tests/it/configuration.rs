@@ -1,5 +1,7 @@
 //! Configuration and command line: what is written in `config.toml` holds, and what is wrong is refused in one line.
 
+mod https;
+
 use std::{collections::BTreeSet, ffi::OsString, fs, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
 
 use fiador::{
@@ -97,6 +99,7 @@ fn the_repositorys_file_shows_every_key_there_is() {
     for section in ["http", "store", "mail", "dev", "audit", "log", "metrics", "shutdown"] {
         assert_eq!(keys_allowed_after(&format!("[{section}]")), keys_of(&shown[section]), "{section}");
     }
+    assert_eq!(keys_allowed_after("[http.tls]"), keys_of(&shown["http"]["tls"]));
     let (smtp, application) = (&shown["smtp"][0], &shown["applications"][0]);
     assert_eq!(keys_allowed_after("[[smtp]]"), keys_of(smtp));
     assert_eq!(keys_allowed_after("[[applications]]"), keys_of(application));
@@ -106,23 +109,31 @@ fn the_repositorys_file_shows_every_key_there_is() {
     assert_eq!(keys_allowed_after("[[applications]]\n[applications.purposes.invite]"), purpose);
 }
 
+/// The variables of the keys in `table`, each with the text of its value.
+fn variables(path: &str, table: &toml::Table) -> Vec<(String, String)> {
+    let of_key = |(key, value): (&String, &toml::Value)| {
+        let variable = format!("{path}__{}", key.to_uppercase());
+        match value {
+            toml::Value::Table(section) => variables(&variable, section),
+            toml::Value::Array(elements) => {
+                assert!(elements.is_empty(), "{variable}");
+                vec![(variable, String::new())]
+            }
+            value => vec![(variable, value.as_str().map_or_else(|| value.to_string(), str::to_owned))],
+        }
+    };
+    table.iter().flat_map(of_key).collect()
+}
+
 #[test]
-fn every_scalar_key_outside_the_blocks_has_a_variable() {
+fn every_key_outside_the_blocks_has_a_variable() {
     let place = Place::with_config("");
-    let accepts = |variable: String, value: &toml::Value| {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let variables = variables("FIADOR", &toml::from_str(&repository_config()).unwrap());
+
+    assert!(variables.len() > 15);
+    for (variable, text) in variables {
         let environment = [(OsString::from(&variable), OsString::from(text))];
         assert_eq!(Config::load_with(Some(&place.path("config.toml")), environment).unwrap(), Config::default(), "{variable}");
-    };
-    let shown: toml::Table = toml::from_str(&repository_config()).unwrap();
-    for (name, value) in &shown {
-        let variable = format!("FIADOR__{}", name.to_uppercase());
-        match value.as_table() {
-            Some(section) => {
-                section.iter().for_each(|(key, value)| accepts(format!("{variable}__{}", key.to_uppercase()), value));
-            }
-            None => accepts(variable, value),
-        }
     }
 }
 

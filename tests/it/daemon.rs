@@ -7,6 +7,7 @@ mod enumeration;
 mod falls;
 mod first_use;
 mod guesses;
+mod https;
 mod keys;
 mod logs;
 mod mail;

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use actix::Arbiter;
 use fiador::{
     audit::AuditLog,
-    http::{Acceptor, CellPort, Front, Limits, ListenError, cell},
+    http::{Acceptor, CellPort, Front, Limits, ListenError, PeerRules, cell},
+    messages::CapturedMail,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,7 +18,7 @@ use tokio::{
 
 use crate::kit::{
     http::{LOOPBACK, Reply, TestFront, Wishes, read_reply},
-    scripted_gateway::{KEY, Script},
+    scripted_gateway::{KEY, NOW, Script},
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -126,6 +127,66 @@ async fn connections_over_the_cap_wait_until_one_ends() {
 
     drop(first);
     assert_eq!(waiting.await.unwrap(), 200);
+}
+
+#[actix::test]
+async fn connections_over_a_peers_share_are_closed_and_one_that_ends_makes_room() {
+    let limits = Limits { connections_per_peer: 2, ..Limits::default() };
+    let front = TestFront::start_with(Wishes { limits, ..Wishes::default() }).await;
+    let mut open = connections(front.address, 2).await;
+
+    let mut third = front.connect().await;
+    assert_eq!(timeout(PATIENCE, third.read(&mut [0])).await.unwrap().unwrap(), 0);
+    assert_eq!(ask_on(&mut open[0]).await.status, 200, "the others go on");
+
+    drop(open.pop());
+    let has_room = async {
+        loop {
+            let mut next = front.connect().await;
+            let _ = next.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            if next.read(&mut [0]).await.is_ok_and(|length| length > 0) {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, has_room).await.unwrap();
+}
+
+#[actix::test]
+async fn a_proxy_and_who_else_is_exempt_have_as_many_as_there_are() {
+    let loopback = || vec!["127.0.0.0/8".parse().unwrap()];
+    for rules in [
+        PeerRules { trusted_proxies: loopback(), ..PeerRules::default() },
+        PeerRules { uncapped: loopback(), ..PeerRules::default() },
+    ] {
+        let limits = Limits { connections_per_peer: 1, ..Limits::default() };
+        let front = TestFront::start_with(Wishes { limits, rules, ..Wishes::default() }).await;
+
+        connections(front.address, 4).await;
+    }
+}
+
+#[actix::test]
+async fn who_does_not_take_its_answer_gives_up_its_place() {
+    let short = Duration::from_millis(500);
+    let limits = Limits { connections: 1, header_time: short, idle_time: short, ..Limits::default() };
+    let front = TestFront::start_with(Wishes { limits, ..Wishes::default() }).await;
+    let text = "x".repeat(12 << 20);
+    let mail = CapturedMail {
+        id: String::new(),
+        to: String::new(),
+        subject: String::new(),
+        text,
+        html: String::new(),
+        received_at: NOW,
+    };
+    front.script.answers().inbox = vec![mail];
+
+    let mut greedy = front.connect().await;
+    greedy.write_all(b"GET /dev/inbox/messages HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut next = front.connect().await;
+
+    assert_eq!(timeout(10 * PATIENCE, ask_on(&mut next)).await.unwrap().status, 200);
 }
 
 #[actix::test]

@@ -95,7 +95,7 @@ impl Home {
             line = stdout.line_with("") => line,
             code = child.wait() => panic!("ended at once with {code:?}: {:#?}", stderr.so_far()),
         };
-        let address = first_line.split_once(" listens on http://").expect("what the first line says").1.to_owned();
+        let address = first_line.split_once("://").expect("what the first line says").1.to_owned();
         Daemon { child, address, stdout, stderr }
     }
 

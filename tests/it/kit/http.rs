@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use fiador::{
     audit::AuditLog,
-    http::{Acceptor, Front, Limits, cell},
+    http::{Acceptor, Front, Limits, PeerRules, cell, encryption},
+    live::Live,
 };
 use reqwest::{
     Method, RequestBuilder,
@@ -12,13 +13,16 @@ use reqwest::{
 };
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::oneshot,
     task::{JoinHandle, spawn_local},
 };
 
-use super::scripted_gateway::{ID, KEY, Script};
+use super::{
+    scripted_gateway::{ID, KEY, Script},
+    tls::TestCertificate,
+};
 
 pub const LOOPBACK: &str = "127.0.0.1:0";
 
@@ -29,11 +33,15 @@ pub struct Wishes {
     pub permits: u32,
     pub has_inbox: bool,
     pub is_live: fn() -> bool,
+    /// With it the front speaks TLS.
+    pub certificate: Option<TestCertificate>,
+    pub rules: PeerRules,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { limits: Limits::default(), permits: 64, has_inbox: true, is_live: || true }
+        let (limits, rules) = (Limits::default(), PeerRules::default());
+        Self { limits, permits: 64, has_inbox: true, is_live: || true, certificate: None, rules }
     }
 }
 
@@ -56,6 +64,11 @@ impl TestFront {
         let mut asks = script.asks(wishes.permits, wishes.is_live);
         asks.inbox = asks.inbox.filter(|_| wishes.has_inbox);
         let acceptor = Acceptor::bind(LOOPBACK.parse().unwrap(), wishes.limits).await.unwrap();
+        let acceptor = acceptor.with_rules(Live::new(wishes.rules));
+        let acceptor = match &wishes.certificate {
+            Some(certificate) => acceptor.encrypted(Live::new(encryption(certificate.certified()))),
+            None => acceptor,
+        };
         let address = acceptor.local_address();
         let (port, connections) = cell(|| true);
         let (stop, stopped) = oneshot::channel();
@@ -122,7 +135,7 @@ impl Reply {
         Self::new(status, headers, response.text().await.unwrap())
     }
 
-    fn new(status: u16, headers: HeaderMap, text: String) -> Self {
+    pub fn new(status: u16, headers: HeaderMap, text: String) -> Self {
         let reply = Self { status, headers, text };
         assert_eq!(reply.header("cache-control"), Some("no-store"));
         assert_eq!(reply.header("x-request-id").unwrap().len(), 36);
@@ -159,7 +172,7 @@ impl Reply {
 }
 
 /// The next reply on a connection, which need not end after it.
-pub async fn read_reply(connection: &mut TcpStream) -> Reply {
+pub async fn read_reply(connection: &mut (impl AsyncRead + Unpin)) -> Reply {
     let mut bytes = Vec::new();
     loop {
         if let Some(reply) = parse_reply(&bytes) {
