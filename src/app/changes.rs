@@ -9,6 +9,12 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     if old.templates != new.templates {
         changes.push("templates changed".to_owned());
     }
+    if old.trusted_proxies != new.trusted_proxies {
+        changes.push("trusted proxies changed".to_owned());
+    }
+    if old.tls != new.tls {
+        changes.push("certificate changed".to_owned());
+    }
     changes
 }
 

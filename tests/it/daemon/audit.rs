@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::kit::{
     caller::{Caller, other_than},
     daemon::{Daemon, Home},
+    http::Reply,
 };
 
 const CONFIG: &str = "[dev]\ninbox = true\n[audit]\nto = \"./audit.jsonl\"\n";
@@ -74,7 +75,8 @@ async fn a_changed_configuration_is_told_by_names_and_labels_and_a_refused_one_b
     let daemon = home.start().await;
     let new_key = ApiKey::draw();
 
-    home.declare_application(CONFIG, new_key.as_str());
+    let with_proxy = format!("{CONFIG}[http]\ntrusted_proxies = [\"10.0.0.0/8\"]\n");
+    home.declare_application(&with_proxy, new_key.as_str());
     home.declare_another_application();
     daemon.hang_up().await;
     daemon.until_logged("configuration reloaded").await;
@@ -89,10 +91,22 @@ async fn a_changed_configuration_is_told_by_names_and_labels_and_a_refused_one_b
         format!("application shop: key {old_label} removed"),
         format!("application shop: key {} added", label(&new_key)),
         "application forum added".to_owned(),
+        "trusted proxies changed".to_owned(),
     ];
     assert_eq!((&lines[1]["event"], &lines[1]["changes"]), (&json!("configuration.reloaded"), &json!(expected)));
     assert_eq!(lines[2]["event"], "configuration.refused");
     assert!(lines[2]["changes"][0].as_str().unwrap().ends_with("shutdown.grace_seconds must be 1 to 300"), "{}", lines[2]);
+}
+
+#[tokio::test]
+async fn a_client_is_named_by_the_word_of_a_trusted_proxy() {
+    let (home, key) = Home::with_application(&format!("{CONFIG}[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n"));
+    let daemon = home.start().await;
+
+    let start = Caller::of(&daemon, &key).post("/v1/verifications", json!({"email": "ada@example.org"}).to_string());
+    assert_eq!(Reply::to(start.header("X-Forwarded-For", "10.9.9.9, 203.0.113.9")).await.status, 202);
+
+    assert_eq!(lines(&home, daemon).await[1]["client"], "203.0.113.9");
 }
 
 #[tokio::test]
