@@ -83,7 +83,7 @@ pub struct Limits {
     /// Default 16,384.
     pub connections: usize,
     /// How many of them one peer may have (IPv6: one /64), unless [`PeerRules`] exempt it; further ones are closed at once.
-    /// Default 256: the pool of a busy server fits in, and it takes sixteen strangers to have them all.
+    /// Default 256: the pool of a busy server fits in, and it takes 64 strangers to have them all.
     pub connections_per_peer: usize,
     /// How long a TLS handshake may take. Default 5 s.
     pub handshake_time: Duration,
