@@ -7,7 +7,7 @@ use actix::prelude::*;
 use thiserror::Error;
 
 use crate::domain::{
-    ApplicationName, Approval, Charge, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailCounts, MessageKey,
+    ApplicationName, Approval, Charge, Claimed, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailCounts, MessageKey,
     MessageOutcome, Moment, OperationId, Principal, Purpose, Refusal, Scope, Token, VerificationId, VerificationView,
 };
 
@@ -150,18 +150,20 @@ pub struct CancelVerification {
     pub id: String,
 }
 
-/// HTTP -> Gateway. Which parts are not up, and why; empty when all are.
+/// HTTP -> Gateway. Which parts are not up, or not as they should be, and why; empty when all are.
 #[derive(Message)]
 #[rtype(result = "Result<Vec<NotReady>, Failure>")]
 pub struct AskReadiness;
 
-/// A part that is not up.
+/// A part that is not up, or not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotReady {
     /// `store` or `mail`.
     pub part: &'static str,
     /// Why, for the operator; no secret and no address.
     pub reason: String,
+    /// Whether the work goes on without it: another mail server takes the mails. Then it is an alarm and no more.
+    pub is_covered: bool,
 }
 
 // ---------------------------------------------------------------- to the store (RedisStore or EmbeddedStore)
@@ -301,7 +303,7 @@ pub struct EndVerification {
 
 /// Mailer -> store. At most `limit` due mails, each with a lease. A lost reply lets the leases run out.
 #[derive(Clone, Copy, Message)]
-#[rtype(result = "Result<Vec<LeasedMessage>, Failure>")]
+#[rtype(result = "Result<Claimed, Failure>")]
 pub struct ClaimMessages {
     /// How many there is room for.
     pub limit: usize,
@@ -341,9 +343,9 @@ pub struct MailQueued {
     pub message: Box<LeasedMessage>,
 }
 
-/// Gateway -> Mailer. Whether mails go out, and if not, why.
+/// Gateway -> Mailer. The mail servers that take no mails, and why.
 #[derive(Clone, Copy, Message)]
-#[rtype(result = "Result<Option<NotReady>, Failure>")]
+#[rtype(result = "Result<Vec<NotReady>, Failure>")]
 pub struct AskMailReadiness;
 
 /// app -> Mailer. Takes nothing more, gives back what it has not begun, finishes what it has, and answers when nothing is

@@ -54,7 +54,7 @@ impl Handler<AskStoreReadiness> for EmbeddedStore {
         let records = self.records.clone();
         Box::pin(async move {
             let failed = records.check_file().await.err();
-            Ok(failed.map(|error| NotReady { part: "store", reason: error.to_string() }))
+            Ok(failed.map(|error| NotReady { part: "store", reason: error.to_string(), is_covered: false }))
         })
     }
 }

@@ -237,12 +237,12 @@ impl Front {
     }
 
     async fn not_ready(&self) -> Vec<NotReady> {
-        let no_answer = |part, error: &AskError<Failure>| NotReady { part, reason: error.reason().to_owned() };
+        let no_answer = |part, error: &AskError<Failure>| NotReady { part, reason: error.reason().to_owned(), is_covered: false };
         let store = self.store.readiness.ask(AskStoreReadiness, READINESS_DEADLINE);
         let mail = self.mail.readiness.ask(AskMailReadiness, READINESS_DEADLINE);
         let (store, mail) = tokio::join!(store, mail);
         let store = store.unwrap_or_else(|error| Some(no_answer("store", &error)));
-        let mail = mail.unwrap_or_else(|error| Some(no_answer("mail", &error)));
+        let mail = mail.unwrap_or_else(|error| vec![no_answer("mail", &error)]);
         store.into_iter().chain(mail).collect()
     }
 

@@ -11,9 +11,13 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    domain::{Applications, EmailAddress, Refusal},
+    domain::{Applications, Claimed, EmailAddress, Refusal},
     live::Live,
-    mail::{inbox::InboxMail, rendering::Renderer, transport::Route},
+    mail::{
+        inbox::InboxMail,
+        rendering::Renderer,
+        transport::{Reach, Route},
+    },
     messages::{
         AskMailReadiness, CapturedMail, ClaimMessages, Drain, Failure, MailQueued, NotReady, Probe, ReadInbox, SettleMessage,
     },
@@ -22,6 +26,7 @@ use crate::{
 
 mod crew;
 mod measuring;
+mod pace;
 mod settling;
 
 use crew::Crew;
@@ -32,6 +37,8 @@ pub const MAX_SENDS: usize = 8;
 pub const MAX_IN_HAND: u32 = 256;
 /// How often it looks for mails that nobody handed over.
 const POLL_EVERY: Duration = Duration::from_secs(1);
+/// How often it looks after servers and connections.
+const LOOK_AFTER_EVERY: Duration = Duration::from_millis(250);
 /// How long the store may take to give out mails.
 const CLAIM_DEADLINE: Duration = Duration::from_secs(2);
 /// The longest wait for a mail in the dev inbox, in seconds.
@@ -71,6 +78,7 @@ impl Actor for Mailer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.spawn(poll(self.crew.clone(), self.claim.clone()).into_actor(self));
+        ctx.spawn(look_after(self.crew.clone()).into_actor(self));
     }
 }
 
@@ -103,10 +111,12 @@ impl Handler<MailQueued> for Mailer {
 }
 
 impl Handler<AskMailReadiness> for Mailer {
-    type Result = Result<Option<NotReady>, Failure>;
+    type Result = Result<Vec<NotReady>, Failure>;
 
     fn handle(&mut self, _: AskMailReadiness, _: &mut Self::Context) -> Self::Result {
-        Ok(self.crew.trouble().map(|reason| NotReady { part: "mail", reason }))
+        let troubles = self.route.troubles();
+        let is_covered = troubles.len() < self.route.servers().len();
+        Ok(troubles.into_iter().map(|reason| NotReady { part: "mail", reason, is_covered }).collect())
     }
 }
 
@@ -165,48 +175,73 @@ fn captured(mail: InboxMail) -> CapturedMail {
     CapturedMail { id, to: to.as_str().to_owned(), subject, text, html, received_at }
 }
 
-/// Looks for due mails every second: those whose hand-over was lost, whose retry has come, or whose lease ran out.
+/// Looks for due mails every second, and when a mail server is back: those whose hand-over was lost, whose retry has come, or
+/// whose lease ran out.
 async fn poll(crew: Rc<Crew>, claim: Ask<ClaimMessages>) {
-    crew.reach().await; // so that readiness tells of a wrong password before the first mail
+    crew.find_a_server().await; // so that readiness tells of a wrong password before the first mail
     let mut ticks = interval(POLL_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !crew.is_stopping() {
-        ticks.tick().await;
-        crew.hang_up_stale().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = crew.a_server_is_back() => {}
+        }
         claim_due(&crew, &claim).await;
     }
 }
 
-/// Claims as many mails as there are idle workers, and more as long as there are more due than that.
-async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
+/// Probes the mail servers that take no mails, closes connections that nobody uses, and measures the pace.
+async fn look_after(crew: Rc<Crew>) {
+    let mut ticks = interval(LOOK_AFTER_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !crew.is_stopping() {
-        // a try counts against a mail: while no server can be reached, the way is tried and not the mails
-        if crew.trouble().is_some() && !crew.reach().await {
-            return;
-        }
-        let limit = MAX_SENDS.saturating_sub(crew.in_hand());
-        if limit > 0 && !claim_some(crew, claim, limit).await {
-            return;
-        }
-        crew.until_in_hand_below(MAX_SENDS).await;
+        ticks.tick().await;
+        crew.probe_servers();
+        crew.hang_up_stale().await;
+        crew.pace.tick();
     }
 }
 
-/// Whether there may be more than `limit` due.
-async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -> bool {
+/// Claims what half a second takes, and again while that is being sent, as long as more is due.
+async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
+    while !crew.is_stopping() {
+        let reach = crew.reach();
+        if reach == Reach::None {
+            return; // a try would tell nothing of a mail while no server takes any
+        }
+        let limit = crew.pace.at_once().saturating_sub(crew.in_hand());
+        if limit > 0 {
+            let claimed = claim_some(crew, claim, limit).await;
+            // one mail finds out whether the server takes mails again; if so, this is begun anew
+            let is_found_out = reach == Reach::OneMail && claimed.has_any;
+            if is_found_out || !claimed.may_be_more {
+                return;
+            }
+        }
+        crew.until_in_hand_below(crew.pace.refill_below()).await;
+    }
+}
+
+#[derive(Default)]
+struct Handful {
+    has_any: bool,
+    may_be_more: bool,
+}
+
+async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -> Handful {
     let _whole_claim = crew.hold(); // for a drain waits for it
     let asked_at = Instant::now();
-    let claimed = match claim.ask(ClaimMessages { limit }, CLAIM_DEADLINE).await {
+    let Claimed { messages, may_be_more } = match claim.ask(ClaimMessages { limit }, CLAIM_DEADLINE).await {
         Ok(claimed) => claimed,
         Err(error) => {
             debug!(error = %error, "no mails were claimed");
-            return false;
+            return Handful::default();
         }
     };
-    let may_be_more = claimed.len() >= limit;
-    for message in claimed {
+    let has_any = !messages.is_empty();
+    for message in messages {
         let (crew, task) = (crew.clone(), crew.take_in_hand(message, asked_at));
         actix_rt::spawn(async move { crew.see_through(task).await });
     }
-    may_be_more
+    Handful { has_any, may_be_more }
 }

@@ -70,7 +70,7 @@ impl Handler<AskStoreReadiness> for RedisStore {
 
     fn handle(&mut self, _: AskStoreReadiness, _: &mut Self::Context) -> Self::Result {
         let link = self.link.clone();
-        Box::pin(async move { Ok(link.why_down().await.map(|reason| NotReady { part: "store", reason })) })
+        Box::pin(async move { Ok(link.why_down().await.map(|reason| NotReady { part: "store", reason, is_covered: false })) })
     }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::{
     domain::{
-        ApplicationName, Approval, Charge, LeasedMessage, MailCounts, NUMBER_MISSES, Refusal, VerificationView,
-        transitions::Mailing,
+        ApplicationName, Approval, Charge, Claimed, MailCounts, NUMBER_MISSES, Refusal, VerificationView, transitions::Mailing,
     },
     messages::{
         ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
@@ -137,7 +136,7 @@ pub(super) async fn end(records: &impl Records, ask: EndVerification) -> Result<
     Ok(records.run(cancelling).await.map_err(failure)??)
 }
 
-pub(super) async fn claim(records: &impl Records, ask: ClaimMessages) -> Result<Vec<LeasedMessage>, Failure> {
+pub(super) async fn claim(records: &impl Records, ask: ClaimMessages) -> Result<Claimed, Failure> {
     records.claim_due(ask.limit).await.map_err(failure)
 }
 

@@ -23,7 +23,10 @@ impl Banner {
             Store::Redis(server) => format!("Redis at {server}"),
         };
         let mail = match &config.mail {
-            Mail::Smtp(smtp) => format!("SMTP to {}:{}", smtp.host, smtp.port),
+            Mail::Smtp(servers) => {
+                let names: Vec<String> = servers.iter().map(|smtp| format!("{}:{}", smtp.host, smtp.port)).collect();
+                format!("SMTP to {}", names.join(", else to "))
+            }
             Mail::DevInbox => "dev inbox, no mail leaves this machine".to_owned(),
         };
         let demo_key = config.data_dir.join("demo.key");

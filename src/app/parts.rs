@@ -96,7 +96,7 @@ impl Parts {
         make_directory(&config.data_dir)?;
         let applications = Live::new(applications(config)?);
         let route = match &config.mail {
-            Mail::Smtp(smtp) => Route::smtp(vec![smtp_settings(smtp)])?,
+            Mail::Smtp(servers) => Route::smtp(servers.iter().map(smtp_settings).collect())?,
             Mail::DevInbox => {
                 let clock = clock.clone();
                 Route::memory(Inbox::new(move || clock.now()))

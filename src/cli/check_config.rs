@@ -60,9 +60,13 @@ fn durability(store: &Store) -> &'static str {
 
 fn mail(mail: &Mail) -> String {
     match mail {
-        Mail::Smtp(smtp) => format!("SMTP to {}:{}, {}, {}", smtp.host, smtp.port, manner(smtp.tls), login(smtp)),
+        Mail::Smtp(servers) => format!("SMTP to {}", servers.iter().map(server).collect::<Vec<_>>().join("; else to ")),
         Mail::DevInbox => "dev inbox; none is sent".to_owned(),
     }
+}
+
+fn server(smtp: &Smtp) -> String {
+    format!("{}:{}, {}, {}", smtp.host, smtp.port, manner(smtp.tls), login(smtp))
 }
 
 fn manner(tls: SmtpTls) -> &'static str {

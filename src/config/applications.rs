@@ -54,7 +54,7 @@ impl Validation {
         let name = ApplicationName::parse(&settings.name).map_err(|error| self.refuse(&key("name"), error.to_string()))?;
         let given_sender = settings.from.as_ref().map(|text| self.address(&key("from"), text)).transpose()?;
         let from = given_sender.or_else(|| default_sender.cloned()).ok_or_else(|| {
-            self.refuse(&key("from"), "must be given, because the [[smtp]] block has no `from` to stand in for it")
+            self.refuse(&key("from"), "must be given, because no [[smtp]] block has a `from` to stand in for it")
         })?;
         let lookup = match settings.lookup.as_str() {
             "id" => Lookup::Id,

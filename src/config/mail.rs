@@ -20,8 +20,8 @@ const DEV_SENDER: &str = "fiador@localhost.localdomain";
 /// Where mails go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mail {
-    /// To an SMTP server.
-    Smtp(Smtp),
+    /// To the first of these SMTP servers that takes them; at least one.
+    Smtp(Vec<Smtp>),
     /// Nowhere: they are kept in memory and shown to loopback peers.
     DevInbox,
 }
@@ -30,7 +30,7 @@ impl Mail {
     /// The sender for applications that name none.
     pub(super) fn default_sender(&self) -> Option<EmailAddress> {
         match self {
-            Self::Smtp(smtp) => smtp.from.clone(),
+            Self::Smtp(servers) => servers.iter().find_map(|smtp| smtp.from.clone()),
             Self::DevInbox => Some(EmailAddress::parse(DEV_SENDER).expect("a constant address, tested")),
         }
     }
@@ -72,28 +72,36 @@ pub struct SmtpLogin {
 
 impl Validation {
     /// # Errors
-    /// A block that is not allowed, or a second one.
-    pub fn smtp(&self, settings: &Settings) -> Result<Option<Smtp>, ConfigError> {
-        if settings.smtp.len() > 1 {
-            return Err(self.refuse("smtp[1]", "is a second [[smtp]] block; one is allowed"));
+    /// A block that is not allowed, or that does not agree with those before it.
+    pub fn smtp(&self, settings: &Settings) -> Result<Vec<Smtp>, ConfigError> {
+        let mut servers: Vec<Smtp> = Vec::new();
+        for (index, block) in settings.smtp.iter().enumerate() {
+            let path = format!("smtp[{index}]");
+            let server = self.smtp_block(&path, block)?;
+            let earlier = servers.iter().find_map(|earlier| earlier.from.as_ref());
+            if earlier.is_some_and(|earlier| server.from.as_ref().is_some_and(|from| from != earlier)) {
+                let mend = "must be that of the block above, or be left out: a mail has one sender, whichever server takes it";
+                return Err(self.refuse(&format!("{path}.from"), mend));
+            }
+            servers.push(server);
         }
-        settings.smtp.first().map(|block| self.smtp_block(block)).transpose()
+        Ok(servers)
     }
 
     /// # Errors
     /// No place for mails, or two.
-    pub fn mail(&self, settings: &Settings, smtp: Option<Smtp>, listen: SocketAddr) -> Result<Mail, ConfigError> {
+    pub fn mail(&self, settings: &Settings, servers: Vec<Smtp>, listen: SocketAddr) -> Result<Mail, ConfigError> {
         let is_exposed = !is_loopback(listen) || !settings.applications.is_empty();
-        match smtp {
-            Some(_) if settings.dev.inbox => {
+        match servers.is_empty() {
+            false if settings.dev.inbox => {
                 Err(self.refuse("dev.inbox", "must be false when an [[smtp]] block is given: mails go to one of the two"))
             }
-            Some(smtp) => Ok(Mail::Smtp(smtp)),
-            None if is_exposed && !settings.dev.inbox => {
+            false => Ok(Mail::Smtp(servers)),
+            true if is_exposed && !settings.dev.inbox => {
                 let why = "when an application is declared or http.listen is no loopback address";
                 Err(self.refuse("smtp", format!("must be given {why}; or set dev.inbox = true, which sends no mail")))
             }
-            None => Ok(Mail::DevInbox),
+            true => Ok(Mail::DevInbox),
         }
     }
 
@@ -112,25 +120,26 @@ impl Validation {
         Ok(Templates::load(path)?)
     }
 
-    fn smtp_block(&self, settings: &SmtpSettings) -> Result<Smtp, ConfigError> {
+    fn smtp_block(&self, path: &str, settings: &SmtpSettings) -> Result<Smtp, ConfigError> {
+        let key = |name: &str| format!("{path}.{name}");
         if !is_host(&settings.host) {
-            return Err(self.refuse("smtp[0].host", "must be a host name or an IP address, without port and brackets"));
+            return Err(self.refuse(&key("host"), "must be a host name or an IP address, without port and brackets"));
         }
-        let tls = self.smtp_tls(settings)?;
+        let tls = self.smtp_tls(&key("tls"), settings)?;
         Ok(Smtp {
             host: settings.host.clone(),
             port: match settings.port {
-                Some(port) => self.in_range("smtp[0].port", port, 1..=65_535)?,
+                Some(port) => self.in_range(&key("port"), port, 1..=65_535)?,
                 None => default_port(tls),
             },
             tls,
             allow_plaintext: settings.allow_plaintext,
-            login: self.smtp_login(settings)?,
-            from: settings.from.as_ref().map(|text| self.address("smtp[0].from", text)).transpose()?,
+            login: self.smtp_login(path, settings)?,
+            from: settings.from.as_ref().map(|text| self.address(&key("from"), text)).transpose()?,
         })
     }
 
-    fn smtp_tls(&self, settings: &SmtpSettings) -> Result<SmtpTls, ConfigError> {
+    fn smtp_tls(&self, key: &str, settings: &SmtpSettings) -> Result<SmtpTls, ConfigError> {
         match settings.tls.as_str() {
             "implicit" => Ok(SmtpTls::Implicit),
             "starttls" => Ok(SmtpTls::StartTls),
@@ -138,22 +147,23 @@ impl Validation {
             "none" => {
                 let mend =
                     "must be implicit or starttls, because the host is not loopback; or set allow_plaintext = true in its block";
-                Err(self.refuse("smtp[0].tls", mend))
+                Err(self.refuse(key, mend))
             }
-            _ => Err(self.refuse("smtp[0].tls", "must be implicit, starttls or none")),
+            _ => Err(self.refuse(key, "must be implicit, starttls or none")),
         }
     }
 
-    fn smtp_login(&self, settings: &SmtpSettings) -> Result<Option<SmtpLogin>, ConfigError> {
+    fn smtp_login(&self, path: &str, settings: &SmtpSettings) -> Result<Option<SmtpLogin>, ConfigError> {
+        let (user_key, file_key) = (format!("{path}.user"), format!("{path}.password_file"));
         let user = &settings.user;
         if user.contains(char::is_control) {
-            return Err(self.refuse("smtp[0].user", "must have no control characters"));
+            return Err(self.refuse(&user_key, "must have no control characters"));
         }
-        match self.secret("smtp[0].password_file", &settings.password_file)? {
-            Some(_) if user.is_empty() => Err(self.refuse("smtp[0].user", "must be given along with password_file")),
+        match self.secret(&file_key, &settings.password_file)? {
+            Some(_) if user.is_empty() => Err(self.refuse(&user_key, "must be given along with password_file")),
             Some(password) => Ok(Some(SmtpLogin { user: user.clone(), password })),
             None if user.is_empty() => Ok(None),
-            None => Err(self.refuse("smtp[0].password_file", "must be given along with user")),
+            None => Err(self.refuse(&file_key, "must be given along with user")),
         }
     }
 }

@@ -37,8 +37,8 @@ impl Validation {
         }
         let tls = self.tls(&settings.http.tls)?;
         let listen = self.listen(&settings.http, tls.is_some())?;
-        let smtp = self.smtp(settings)?;
-        let mail = self.mail(settings, smtp, listen)?;
+        let servers = self.smtp(settings)?;
+        let mail = self.mail(settings, servers, listen)?;
         let default_sender = mail.default_sender();
         let templates = self.templates(&settings.mail.templates_dir)?;
         let applications = self.applications(settings, default_sender.as_ref(), &templates)?;

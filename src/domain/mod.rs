@@ -33,5 +33,5 @@ pub use refusal::Refusal;
 pub use token::Token;
 pub use verification::{CheckNote, End, KeyedHash, Tombstone, Verification};
 pub use views::{
-    Approval, Delivery, DeliveryStatus, LeasedMessage, MailCounts, MessageKey, MessageOutcome, Status, VerificationView,
+    Approval, Claimed, Delivery, DeliveryStatus, LeasedMessage, MailCounts, MessageKey, MessageOutcome, Status, VerificationView,
 };

@@ -122,6 +122,11 @@ impl QueuedMessage {
         self.last_reply = Some(reply);
     }
 
+    /// Notes why it was not tried.
+    pub fn note_held(&mut self, why: String) {
+        self.last_reply = Some(why);
+    }
+
     /// Notes that the server has definitely not accepted the last transmission.
     pub fn note_not_accepted(&mut self) {
         self.maybe_accepted = self.maybe_accepted.saturating_sub(1);

@@ -138,6 +138,15 @@ pub struct MailCounts {
     pub failed: u64,
 }
 
+/// Mails that were due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// Those that are to be sent. What was due and is not to be sent any more has been settled by the store.
+    pub messages: Vec<LeasedMessage>,
+    /// Whether more may be due.
+    pub may_be_more: bool,
+}
+
 /// What became of one try to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageOutcome {
@@ -154,6 +163,9 @@ pub enum MessageOutcome {
     },
     /// The server refused it for good; its reply.
     Refused(String),
+    /// It was not tried, because no mail server could be: it stays due, and the try does not count. What applications may know of
+    /// it.
+    Held(String),
     /// It was not tried: the right to send is given back.
     Returned,
 }

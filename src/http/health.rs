@@ -41,10 +41,12 @@ async fn answer_ready(api: Arc<Api>, call: Call) -> Response {
 
 async fn readiness(api: &Api) -> Result<Response, Problem> {
     let missing = api.asks.readiness.ask(AskReadiness, api.limits.ask_time).await;
-    let missing = missing.unwrap_or_else(|error| vec![NotReady { part: "gateway", reason: error.reason().to_owned() }]);
-    if missing.is_empty() {
-        return Ok(reply::json(StatusCode::OK, &json!({ "status": "ready" })));
-    }
+    let missing =
+        missing.unwrap_or_else(|error| vec![NotReady { part: "gateway", reason: error.reason().to_owned(), is_covered: false }]);
     let parts: Vec<Value> = missing.iter().map(|part| json!({ "part": part.part, "reason": part.reason })).collect();
-    Err(Problem::unavailable("See parts", SOON).with("parts", parts))
+    if missing.iter().any(|part| !part.is_covered) {
+        return Err(Problem::unavailable("See parts", SOON).with("parts", parts));
+    }
+    let body = if parts.is_empty() { json!({ "status": "ready" }) } else { json!({ "status": "ready", "alarms": parts }) };
+    Ok(reply::json(StatusCode::OK, &body))
 }

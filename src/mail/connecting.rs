@@ -124,7 +124,8 @@ impl Server {
         }
         let login = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
         // LOGIN asks twice
-        deadline.within(self.settings.limits.command * 3, "AUTH", login).await?;
+        let logged_in = deadline.within(self.settings.limits.command * 3, "AUTH", login).await;
+        logged_in.map_err(Trouble::while_logging_in)?;
         Ok(connection)
     }
 }

@@ -6,9 +6,11 @@ pub mod smtp;
 pub mod templates;
 pub mod transport;
 
+mod breaker;
 mod checking;
 mod connecting;
 mod dialog;
 mod facts;
+mod providers;
 mod reply;
 mod template_error;

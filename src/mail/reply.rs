@@ -7,6 +7,7 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
+use super::breaker::Finding;
 use crate::domain::IdentityNumber;
 
 /// The longest reply that is kept, in characters.
@@ -20,20 +21,59 @@ pub(super) enum Trouble {
     /// The server answered, and said no.
     #[error("{code} {text}")]
     Refused { code: u16, text: String },
+    /// It does not take our login: the operator's to mend, and no fault of the mail.
+    #[error("{code} {text}")]
+    Login { code: u16, text: String },
+    /// It lacks what this mail needs. Written as a server without the extension answers; source: RFC 6531, 3.5.
+    #[error("553 5.6.7 the server does not take {0}")]
+    Unsupported(&'static str),
     /// No answer that could be understood: network, TLS, time, protocol.
     #[error("{0}")]
     Broken(String),
 }
 
 impl Trouble {
-    /// Whether the server will never take this mail.
+    /// A refusal of the login is told apart from one of the mail.
+    pub(super) fn while_logging_in(self) -> Self {
+        match self {
+            Self::Refused { code: code @ 500..=599, text } => Self::Login { code, text },
+            other => other,
+        }
+    }
+
+    /// Servers may ask for a login only when they are given a mail.
+    pub(super) fn while_sending(self) -> Self {
+        match self {
+            Self::Refused { code, text } if ABOUT_CREDENTIALS.contains(&code) => Self::Login { code, text },
+            other => other,
+        }
+    }
+
+    /// Whether no server is to be given this mail again.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { code: code @ 500..=599, .. } if !ABOUT_CREDENTIALS.contains(code))
+        matches!(self, Self::Refused { code: 500..=599, .. })
     }
 
     /// Whether the dialog cannot go on over the same connection.
     pub(super) fn ends_connection(&self) -> bool {
         matches!(self, Self::Broken(_) | Self::Refused { code: 421, .. })
+    }
+
+    /// What it says of the server, other than that it cannot be connected to; `why` is it, presentable.
+    pub(super) fn finding(&self, why: String) -> Finding {
+        match self {
+            Self::Login { .. } => Finding::LoginRefused(why),
+            Self::Broken(_) | Self::Refused { code: 421, .. } => Finding::Broken(why),
+            Self::Refused { .. } | Self::Unsupported(_) => Finding::Sound,
+        }
+    }
+
+    /// The same, when it came before the server could be given a mail.
+    pub(super) fn finding_of_connecting(&self, why: String) -> Finding {
+        match self {
+            Self::Login { .. } => Finding::LoginRefused(why),
+            _ => Finding::Unreached(why),
+        }
     }
 }
 
@@ -62,6 +102,11 @@ pub(super) struct Deadline(Instant);
 impl Deadline {
     pub(super) fn after(whole: Duration) -> Self {
         Self(Instant::now() + whole)
+    }
+
+    /// Whether there is `span` until then.
+    pub(super) fn leaves(self, span: Duration) -> bool {
+        self.0.saturating_duration_since(Instant::now()) >= span
     }
 
     /// Awaits `step` for at most `limit`, and not beyond the deadline.
@@ -120,12 +165,26 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_are_not_the_fault_of_the_mail() {
+    fn a_refused_login_is_not_the_fault_of_the_mail() {
         let refused = |code| Trouble::Refused { code, text: String::new() };
 
-        assert!(refused(550).is_final());
-        assert!(!refused(535).is_final());
-        assert!(!refused(451).is_final());
+        assert!(refused(550).while_sending().is_final());
+        assert!(!refused(535).while_sending().is_final());
+        assert!(!refused(550).while_logging_in().is_final());
+        assert!(!refused(451).while_sending().is_final());
         assert!(!Trouble::Broken(String::new()).is_final());
+    }
+
+    #[test]
+    fn only_what_stops_a_server_is_held_against_it() {
+        let refused = |code| Trouble::Refused { code, text: String::new() };
+        let why = || "no".to_owned();
+
+        assert_eq!(refused(550).finding(why()), Finding::Sound);
+        assert_eq!(refused(451).finding(why()), Finding::Sound);
+        assert_eq!(refused(421).finding(why()), Finding::Broken(why()));
+        assert_eq!(refused(530).while_sending().finding(why()), Finding::LoginRefused(why()));
+        assert_eq!(refused(454).while_logging_in().finding_of_connecting(why()), Finding::Unreached(why()));
+        assert_eq!(refused(535).while_logging_in().finding_of_connecting(why()), Finding::LoginRefused(why()));
     }
 }

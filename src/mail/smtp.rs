@@ -16,7 +16,7 @@ use lettre::{
     transport::smtp::{
         authentication::Credentials,
         client::AsyncSmtpConnection,
-        commands::{Data, Mail as MailFrom, Noop, Rcpt, Rset},
+        commands::{Data, Mail as MailFrom, Rcpt, Rset},
         extension::{Extension, MailBodyParameter, MailParameter},
         response::{Response, Severity},
     },
@@ -26,7 +26,8 @@ use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::{
-    connecting::Server,
+    breaker::Finding,
+    providers::Providers,
     rendering::Mail,
     reply::{Deadline, Trouble, presentable},
 };
@@ -36,6 +37,8 @@ use crate::domain::{IdentityNumber, MessageOutcome};
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 /// How long a server may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// What applications are told while no server can be tried: which and why is the operator's to know.
+const NO_SERVER: &str = "no mail server can be used at present";
 
 /// An SMTP server and how to speak to it.
 #[derive(Clone)]
@@ -69,6 +72,11 @@ impl SmtpSettings {
     pub(super) fn credentials(&self) -> Option<Credentials> {
         let password = self.password.as_ref().map_or("", |password| password.as_str());
         self.user.clone().map(|user| Credentials::new(user, password.to_owned()))
+    }
+
+    /// What may be kept of what this server said.
+    pub(super) fn kept(&self, text: &str, number: Option<&IdentityNumber>) -> String {
+        presentable(text, number, &self.logins())
     }
 
     /// The ways in which the login's secret is written when it is sent, the longest first.
@@ -111,18 +119,17 @@ impl Default for SmtpLimits {
     }
 }
 
-/// A line to the first of some servers that takes a connection. Never shared: what was said on a connection
-/// decides what its next answer means.
+/// A line to some servers, in their order. Never shared: what was said on a connection decides what its next answer means.
 #[derive(Debug)]
 pub struct SmtpLine {
-    servers: Arc<[Server]>,
+    providers: Arc<Providers>,
     /// Made by the first try, kept while it works, closed when idle.
     open: Option<Open>,
-    /// Why no server could be reached at the last attempt to connect.
-    trouble: Option<String>,
 }
 
 struct Open {
+    /// Whose connection it is, by its place among the providers.
+    provider: usize,
     connection: AsyncSmtpConnection,
     limits: SmtpLimits,
     used_at: Instant,
@@ -142,6 +149,8 @@ struct Stop {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
+    /// There was no connection that could carry mail.
+    Connecting,
     /// Nothing of this mail has been accepted: it may be tried again at once over another connection.
     Sender,
     /// The recipient, or the wish to send data.
@@ -153,51 +162,33 @@ enum Step {
 }
 
 impl SmtpLine {
-    pub(super) fn new(servers: Arc<[Server]>) -> Self {
-        Self { servers, open: None, trouble: None }
+    pub(super) fn new(providers: Arc<Providers>) -> Self {
+        Self { providers, open: None }
     }
 
-    /// Why no server could be reached at the last attempt to connect; none when one was. Without address.
-    pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
-    }
-
-    /// Tries to hand over `mail`; takes no longer than the limits say.
+    /// Tries to hand over `mail` to the first server that takes mails, and to the next ones as long as nobody has, or may have,
+    /// decided over it; takes no longer than the limits say.
     pub async fn send(&mut self, mail: &Mail) -> MessageOutcome {
-        let deadline = self.deadline();
-        let mut result = match self.reusable() {
-            Some(open) => Some(converse(open, mail, deadline).await),
-            None => None,
-        };
-        if result.as_ref().is_none_or(was_dead_before_the_mail) {
-            if let Err(reason) = self.connect(deadline).await {
-                return MessageOutcome::Deferred { reply: reason, maybe_accepted: false };
+        let providers = self.providers.clone();
+        let deadline = Deadline::after(providers.longest_try());
+        let mut answers = Answers::default();
+        for (index, provider) in providers.iter().enumerate() {
+            let has_time = answers.is_empty() || deadline.leaves(provider.limits().after_final_dot);
+            let Some(pass) = provider.breaker.admit().filter(|_| has_time) else {
+                answers.passed_over = true;
+                continue;
+            };
+            let result = self.try_with(index, mail, deadline).await;
+            let settings = &provider.server.settings;
+            if pass.found(result.as_ref().map_or_else(|stop| stop.finding(settings), |_| Finding::Sound)) {
+                providers.note_recovery();
             }
-            let open = self.open.as_mut().expect("`connect` opened it");
-            result = Some(converse(open, mail, deadline).await);
+            let kept = |text: &str| settings.kept(text, Some(&mail.number));
+            if let Some(outcome) = answers.take(result, kept) {
+                return outcome;
+            }
         }
-        let result = result.expect("one of both dialogs was held");
-        self.tidy_up(&result, deadline).await;
-        outcome(result, |text| self.kept(text, Some(&mail.number)))
-    }
-
-    /// What may be kept of what a server said.
-    fn kept(&self, text: &str, number: Option<&IdentityNumber>) -> String {
-        let logins: Vec<_> = self.servers.iter().flat_map(|server| server.settings.logins()).collect();
-        presentable(text, number, &logins)
-    }
-
-    /// Connects if there is no connection that can be used.
-    ///
-    /// # Errors
-    /// Why it could not, for the operator; without address.
-    pub async fn reach(&mut self) -> Result<(), String> {
-        let deadline = self.deadline();
-        let is_usable = match self.reusable() {
-            Some(open) => open.answers(deadline).await,
-            None => false,
-        };
-        if is_usable { Ok(()) } else { self.connect(deadline).await }
+        answers.outcome()
     }
 
     /// Whether there is a connection that nobody has used for long.
@@ -207,39 +198,41 @@ impl SmtpLine {
 
     /// Says goodbye and hangs up.
     pub async fn close(&mut self) {
-        if let Some(mut open) = self.open.take() {
-            // a server that does not answer is hung up on all the same
-            let _ = timeout(FAREWELL, open.connection.quit()).await;
+        if let Some(open) = self.open.take() {
+            say_goodbye(open.connection).await;
         }
     }
 
-    fn deadline(&self) -> Deadline {
-        let whole = self.servers.iter().map(|server| server.settings.limits.whole).max();
-        Deadline::after(whole.unwrap_or_default())
+    async fn try_with(&mut self, provider: usize, mail: &Mail, deadline: Deadline) -> Result<String, Stop> {
+        let mut result = None;
+        if let Some(open) = self.reusable(provider).await {
+            result = Some(converse(open, mail, deadline).await);
+        }
+        if result.as_ref().is_none_or(was_dead_before_the_mail) {
+            let open = self.connect(provider, deadline).await.map_err(|trouble| Stop { step: Step::Connecting, trouble })?;
+            result = Some(converse(open, mail, deadline).await);
+        }
+        let result = result.expect("one of both dialogs was held");
+        self.tidy_up(&result, deadline).await;
+        result
     }
 
-    fn reusable(&mut self) -> Option<&mut Open> {
+    /// The connection, if it is to that server and may still be there.
+    async fn reusable(&mut self, provider: usize) -> Option<&mut Open> {
         if self.is_stale() {
             self.open = None;
+        }
+        if self.open.as_ref().is_some_and(|open| open.provider != provider) {
+            self.close().await;
         }
         self.open.as_mut()
     }
 
-    async fn connect(&mut self, deadline: Deadline) -> Result<(), String> {
+    async fn connect(&mut self, provider: usize, deadline: Deadline) -> Result<&mut Open, Trouble> {
         self.open = None;
-        let mut reason = "no SMTP server is configured".to_owned();
-        for server in self.servers.iter() {
-            match server.connect(deadline).await {
-                Ok(connection) => {
-                    self.trouble = None;
-                    self.open = Some(Open { connection, limits: server.settings.limits, used_at: Instant::now() });
-                    return Ok(());
-                }
-                Err(trouble) => reason = self.kept(&format!("{}: {trouble}", server.settings.host), None),
-            }
-        }
-        self.trouble = Some(reason.clone());
-        Err(reason)
+        let server = &self.providers[provider].server;
+        let connection = server.connect(deadline).await?;
+        Ok(self.open.insert(Open { provider, connection, limits: server.settings.limits, used_at: Instant::now() }))
     }
 
     /// Leaves the connection ready for the next mail, or drops it.
@@ -257,10 +250,9 @@ impl SmtpLine {
     }
 }
 
-impl Open {
-    async fn answers(&mut self, deadline: Deadline) -> bool {
-        deadline.within(self.limits.command, "NOOP", self.connection.command(Noop)).await.is_ok()
-    }
+/// A server that does not answer is hung up on all the same.
+pub(super) async fn say_goodbye(mut connection: AsyncSmtpConnection) {
+    let _ = timeout(FAREWELL, connection.quit()).await;
 }
 
 /// A connection that the server gave up while it was idle tells so at the first command.
@@ -268,16 +260,54 @@ fn was_dead_before_the_mail(result: &Result<String, Stop>) -> bool {
     matches!(result, Err(stop) if stop.step == Step::Sender && stop.trouble.ends_connection())
 }
 
-fn outcome(result: Result<String, Stop>, kept: impl Fn(&str) -> String) -> MessageOutcome {
-    match result {
-        Ok(reply) => MessageOutcome::Sent(kept(&reply)),
-        Err(Stop { trouble, .. }) if trouble.is_final() => MessageOutcome::Refused(kept(&trouble.to_string())),
-        Err(Stop { step, trouble }) => {
-            let has_no_answer = matches!(trouble, Trouble::Broken(_));
-            MessageOutcome::Deferred {
-                reply: kept(&trouble.to_string()),
-                maybe_accepted: step == Step::FinalDot && has_no_answer,
+impl Stop {
+    fn finding(&self, settings: &SmtpSettings) -> Finding {
+        let why = settings.kept(&self.trouble.to_string(), None);
+        if self.step == Step::Connecting { self.trouble.finding_of_connecting(why) } else { self.trouble.finding(why) }
+    }
+}
+
+/// What the servers that were tried so far said, when none of it was the end of the try.
+#[derive(Default)]
+struct Answers {
+    /// Not now; the newest of several.
+    later: Option<String>,
+    /// Nowhere where this was said.
+    unsupported: Option<String>,
+    /// Whether some server said nothing of the mail: it could not be tried, or its operator has to look after it first.
+    passed_over: bool,
+}
+
+impl Answers {
+    fn is_empty(&self) -> bool {
+        self.later.is_none() && self.unsupported.is_none() && !self.passed_over
+    }
+
+    /// The outcome, if the next server is not to be tried.
+    fn take(&mut self, result: Result<String, Stop>, kept: impl Fn(&str) -> String) -> Option<MessageOutcome> {
+        let Stop { step, trouble } = match result {
+            Ok(reply) => return Some(MessageOutcome::Sent(kept(&reply))),
+            Err(stop) => stop,
+        };
+        let reply = kept(&trouble.to_string());
+        match trouble {
+            _ if step == Step::Connecting => self.passed_over = true,
+            Trouble::Login { .. } => self.passed_over = true,
+            Trouble::Unsupported(_) => self.unsupported = Some(reply),
+            Trouble::Broken(_) if step == Step::FinalDot => {
+                return Some(MessageOutcome::Deferred { reply, maybe_accepted: true });
             }
+            _ if trouble.is_final() => return Some(MessageOutcome::Refused(reply)),
+            Trouble::Broken(_) | Trouble::Refused { .. } => self.later = Some(reply),
+        }
+        None
+    }
+
+    fn outcome(self) -> MessageOutcome {
+        match (self.later, self.unsupported) {
+            (Some(reply), _) => MessageOutcome::Deferred { reply, maybe_accepted: false },
+            (None, Some(reply)) if !self.passed_over => MessageOutcome::Refused(reply),
+            _ => MessageOutcome::Held(NO_SERVER.to_owned()),
         }
     }
 }
@@ -285,7 +315,7 @@ fn outcome(result: Result<String, Stop>, kept: impl Fn(&str) -> String) -> Messa
 /// MAIL, RCPT, DATA and the mail. `Ok` has the reply to the final dot.
 async fn converse(open: &mut Open, mail: &Mail, deadline: Deadline) -> Result<String, Stop> {
     let Open { connection, limits, .. } = open;
-    let at = |step| move |trouble| Stop { step, trouble };
+    let at = |step| move |trouble: Trouble| Stop { step, trouble: trouble.while_sending() };
 
     let parameters = mail_parameters(connection, mail).map_err(at(Step::Envelope))?;
     let sender = MailFrom::new(mail.envelope.from().cloned(), parameters);
@@ -331,12 +361,8 @@ fn has_address_beyond_ascii(envelope: &Envelope) -> bool {
     envelope.from().is_some_and(is_beyond) || envelope.to().iter().any(is_beyond)
 }
 
-fn require(connection: &AsyncSmtpConnection, extension: Extension, what: &str) -> Result<(), Trouble> {
-    if connection.server_info().supports_feature(extension) {
-        return Ok(());
-    }
-    // what a server without the extension would answer; source: RFC 6531, 3.5
-    Err(Trouble::Refused { code: 553, text: format!("5.6.7 the server does not take {what}") })
+fn require(connection: &AsyncSmtpConnection, extension: Extension, what: &'static str) -> Result<(), Trouble> {
+    if connection.server_info().supports_feature(extension) { Ok(()) } else { Err(Trouble::Unsupported(what)) }
 }
 
 fn expect(reply: Result<Response, Trouble>, severity: Severity) -> Result<Response, Trouble> {

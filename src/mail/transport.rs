@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     connecting::Server,
     inbox::Inbox,
+    providers::Providers,
     rendering::Mail,
     smtp::{SmtpLine, SmtpSettings},
 };
@@ -12,24 +13,24 @@ use crate::domain::MessageOutcome;
 
 pub use super::connecting::SmtpSetupError;
 
-/// Where mails go, as configured; opens a [`Transport`] for each worker.
+/// Where mails go, as configured; opens a [`Transport`] for each worker. Clones share what is known of the servers.
 #[derive(Clone, Debug)]
 pub struct Route(Way);
 
 #[derive(Clone, Debug)]
 enum Way {
-    Smtp(Arc<[Server]>),
+    Smtp(Arc<Providers>),
     Memory(Inbox),
 }
 
 impl Route {
-    /// To the first of `servers` that takes a connection. Reads the trusted roots.
+    /// To the first of `servers` that takes mails. Reads the trusted roots.
     ///
     /// # Errors
     /// [`SmtpSetupError`], which says what is to be mended.
     pub fn smtp(servers: Vec<SmtpSettings>) -> Result<Self, SmtpSetupError> {
         let servers: Vec<Server> = servers.into_iter().map(Server::new).collect::<Result<_, _>>()?;
-        Ok(Self(Way::Smtp(servers.into())))
+        Ok(Self(Way::Smtp(Arc::new(Providers::new(servers)))))
     }
 
     /// Into the dev inbox.
@@ -48,10 +49,69 @@ impl Route {
     /// A transport of its own for one worker; connects when it is first needed.
     pub fn open(&self) -> Transport {
         match &self.0 {
-            Way::Smtp(servers) => Transport::Smtp(Box::new(SmtpLine::new(servers.clone()))),
+            Way::Smtp(providers) => Transport::Smtp(Box::new(SmtpLine::new(providers.clone()))),
             Way::Memory(inbox) => Transport::Memory(inbox.clone()),
         }
     }
+
+    /// Whether mails can be tried at present.
+    pub fn reach(&self) -> Reach {
+        match &self.0 {
+            Way::Smtp(providers) => providers.reach(),
+            Way::Memory(_) => Reach::All,
+        }
+    }
+
+    /// Each server that takes no mails, and why; for the operator, without address.
+    pub fn troubles(&self) -> Vec<String> {
+        match &self.0 {
+            Way::Smtp(providers) => providers.iter().filter_map(|provider| provider.breaker.why_open()).collect(),
+            Way::Memory(_) => Vec::new(),
+        }
+    }
+
+    /// All servers, for [`Self::probe`].
+    pub fn servers(&self) -> Vec<usize> {
+        match &self.0 {
+            Way::Smtp(providers) => (0..providers.len()).collect(),
+            Way::Memory(_) => Vec::new(),
+        }
+    }
+
+    /// Those that whoever asks has to probe now: they take no mails, and their time has come.
+    pub fn due_probes(&self) -> Vec<usize> {
+        match &self.0 {
+            Way::Smtp(providers) => providers.due_probes(),
+            Way::Memory(_) => Vec::new(),
+        }
+    }
+
+    /// Connects to one server and hangs up; whether it could. What is known of it changes with that.
+    pub async fn probe(&self, server: usize) -> bool {
+        match &self.0 {
+            Way::Smtp(providers) => providers.probe(server).await,
+            Way::Memory(_) => true,
+        }
+    }
+
+    /// Returns when a server that took no mails was reached, or has taken one, since the last call.
+    pub async fn recovered(&self) {
+        match &self.0 {
+            Way::Smtp(providers) => providers.recovered().await,
+            Way::Memory(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether mails can be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// No server takes mails.
+    None,
+    /// One mail, to find out whether a server takes them again.
+    OneMail,
+    /// Some server takes mails.
+    All,
 }
 
 /// One worker's way out.
@@ -72,25 +132,6 @@ impl Transport {
                 inbox.capture(mail);
                 MessageOutcome::Captured
             }
-        }
-    }
-
-    /// Connects if need be.
-    ///
-    /// # Errors
-    /// Why it could not, for the operator; without address.
-    pub async fn reach(&mut self) -> Result<(), String> {
-        match self {
-            Self::Smtp(line) => line.reach().await,
-            Self::Memory(_) => Ok(()),
-        }
-    }
-
-    /// Why the last attempt to connect failed; none when it did not. Without address.
-    pub fn trouble(&self) -> Option<&str> {
-        match self {
-            Self::Smtp(line) => line.trouble(),
-            Self::Memory(_) => None,
         }
     }
 

@@ -10,9 +10,11 @@ mod ring;
 mod sealing;
 mod vault;
 
+use std::time::Duration;
+
 use thiserror::Error;
 
-use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, MailCounts, VerificationId};
+use crate::domain::{ApplicationName, Claimed, IdentityNumber, MailCounts, MessageKey, VerificationId};
 use operations::Operation;
 
 pub use keys::{Handle, SHARDS};
@@ -21,6 +23,9 @@ pub use vault::Vault;
 
 /// How often a number is drawn anew when the one drawn is taken.
 const MOST_REDRAWS: usize = 8;
+
+/// How long a mail that cannot be read is left alone before somebody looks at it again.
+const SET_ASIDE: Duration = Duration::from_secs(600);
 
 /// Why a store could not answer. What was asked for may or may not have happened unless the variant says otherwise.
 #[derive(Debug, Error)]
@@ -37,6 +42,12 @@ pub enum StoreError {
     /// What the store returned is not what was stored there; it did not happen.
     #[error("store returned what was not stored: {0}")]
     Damaged(&'static str),
+}
+
+/// A mail whose record does not open, or over which the rules fall, is told and set aside.
+fn tell_of_unreadable(place: &MessageKey, cause: &StoreError) {
+    let shard = Handle(place.handle).shard();
+    tracing::error!(shard, cause = %cause, "a queued mail cannot be read; set aside for ten minutes");
 }
 
 /// Where records are kept. Both kinds run the same operations.
@@ -69,9 +80,9 @@ pub trait Records {
     /// `Unavailable`.
     fn count_mails(&self) -> impl Future<Output = Result<MailCounts, StoreError>>;
 
-    /// Leases at most `limit` mails that are due.
+    /// Leases at most `limit` mails that are due. One that cannot be read is set aside, so that it stands in nobody's way.
     ///
     /// # Errors
     /// `Unavailable`: leases that were given all the same run out.
-    fn claim_due(&self, limit: usize) -> impl Future<Output = Result<Vec<LeasedMessage>, StoreError>>;
+    fn claim_due(&self, limit: usize) -> impl Future<Output = Result<Claimed, StoreError>>;
 }

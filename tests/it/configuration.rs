@@ -63,7 +63,8 @@ fn the_repositorys_examples_load_when_they_are_uncommented() {
 
     let config = place.load().unwrap();
 
-    let Mail::Smtp(smtp) = &config.mail else { panic!("mails go to the SMTP server") };
+    let Mail::Smtp(servers) = &config.mail else { panic!("mails go to the SMTP server") };
+    let [smtp] = servers.as_slice() else { panic!("there is one block") };
     assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("smtp.example.org", 587, SmtpTls::StartTls));
     let login = smtp.login.as_ref().unwrap();
     assert_eq!((login.user.as_str(), login.password.expose()), ("fiador", "hunter2"));
@@ -248,7 +249,11 @@ fn values_that_are_not_allowed_are_refused_with_what_is() {
         (with_smtp("port = 0"), "config.toml:4: smtp[0].port must be 1 to 65535"),
         (with_smtp("port = 65536"), "smtp[0].port must be 1 to 65535"),
         (with_smtp("tls = \"opportunistic\""), "smtp[0].tls must be implicit, starttls or none"),
-        (with_smtp("[[smtp]]\nhost = \"a\""), "config.toml:4: smtp[1] is a second [[smtp]] block; one is allowed"),
+        (with_smtp("[[smtp]]\nhost = \"a\"\nport = 0"), "config.toml:6: smtp[1].port must be 1 to 65535"),
+        (
+            with_smtp("[[smtp]]\nhost = \"a\"\nfrom = \"b@example.org\""),
+            "config.toml:6: smtp[1].from must be that of the block above, or be left out",
+        ),
         ("[[smtp]]\nhost = \"a:25\"".to_owned(), "smtp[0].host must be a host name or an IP address"),
         ("[[smtp]]\nhost = \"a\"\nfrom = \"Shop <a@b.org>\"".to_owned(), "smtp[0].from must be local@domain alone"),
         (
@@ -421,8 +426,8 @@ fn the_port_follows_from_the_encryption_and_plaintext_needs_loopback_or_a_word()
     ] {
         let config = Place::with_config(&format!("[[smtp]]\n{block}\nfrom = \"a@example.org\"")).load().unwrap();
 
-        let Mail::Smtp(smtp) = config.mail else { panic!("mails go to the SMTP server") };
-        assert_eq!(smtp.port, port, "{block}");
+        let Mail::Smtp(servers) = config.mail else { panic!("mails go to the SMTP server") };
+        assert_eq!(servers[0].port, port, "{block}");
         assert_eq!(config.demo_sender.unwrap().as_str(), "a@example.org");
     }
 }

@@ -19,7 +19,7 @@ use fiador::{
         smtp::SmtpTls,
         transport::Route,
     },
-    messages::{AskMailReadiness, Drain, Failure, MailQueued, ReadInbox},
+    messages::{AskMailReadiness, Drain, Failure, MailQueued, NotReady, ReadInbox},
     supervision::{AskError, Guarded, Policy, start},
 };
 
@@ -181,21 +181,77 @@ async fn nothing_is_claimed_while_no_server_can_be_reached() {
 }
 
 #[actix::test]
-async fn readiness_says_why_no_mail_goes_out() {
-    let sink = SmtpSink::start(SmtpTls::StartTls).await;
+async fn a_server_that_is_back_is_found_out_with_one_mail_and_then_gets_all() {
+    let mut sink = SmtpSink::start(SmtpTls::None).await;
+    sink.says(Step::Greeting, "421 closed");
+    let mut store = FakeStore::start((1..=100).map(with_fence).collect(), 0);
+    let _mailer = start_mailer(Route::smtp(vec![sink.settings()]).unwrap(), &store);
+
+    let mut tried_at_once = vec![];
+    let mut sent = 0;
+    while sent + tried_at_once.len() < 100 {
+        match store.next_settlement().await {
+            (_, MessageOutcome::Sent(_)) => sent += 1,
+            (fence, MessageOutcome::Held(_)) => tried_at_once.push(fence),
+            (fence, other) => panic!("{fence}: {other:?}"),
+        }
+    }
+
+    assert!(tried_at_once.len() < MAX_SENDS, "{tried_at_once:?}");
+    for _ in 0..sent {
+        sink.next_mail().await;
+    }
+}
+
+#[actix::test]
+async fn readiness_says_of_each_server_why_it_takes_no_mails_and_whether_another_does() {
+    let (first, second) = (SmtpSink::start(SmtpTls::StartTls).await, SmtpSink::start(SmtpTls::None).await);
     for _ in 0..10 {
-        sink.says(Step::Auth, "535 5.7.8 wrong credentials of ops@example.org");
+        first.says(Step::Auth, "535 5.7.8 wrong credentials of ops@example.org");
     }
     let mut store = FakeStore::start(vec![], 0);
-    let mailer = start_mailer(Route::smtp(vec![sink.settings_with_account()]).unwrap(), &store);
+    let route = Route::smtp(vec![first.settings_with_account(), second.settings()]).unwrap();
+    let mailer = start_mailer(route, &store);
+    let refused =
+        NotReady { part: "mail", reason: "localhost: 535 5.7.8 wrong credentials of [address]".to_owned(), is_covered: true };
 
     hand_over(&mailer, with_fence(1)).await.unwrap();
+    assert!(matches!(store.next_settlement().await, (1, MessageOutcome::Sent(_))));
+    let first_alone = mailer.asks().ask(AskMailReadiness, PATIENCE).await.unwrap();
+    assert_eq!(first_alone, std::slice::from_ref(&refused));
 
-    let reason = "localhost: 535 5.7.8 wrong credentials of [address]";
-    let deferred = MessageOutcome::Deferred { reply: reason.to_owned(), maybe_accepted: false };
-    assert_eq!(store.next_settlement().await, (1, deferred));
-    let not_ready = mailer.asks().ask(AskMailReadiness, PATIENCE).await.unwrap().unwrap();
-    assert_eq!((not_ready.part, not_ready.reason.as_str()), ("mail", reason));
+    drop(second);
+    for fence in 2..=4 {
+        hand_over(&mailer, with_fence(fence)).await.unwrap();
+        assert!(matches!(store.next_settlement().await, (_, MessageOutcome::Held(_))));
+    }
+    let both = mailer.asks().ask(AskMailReadiness, PATIENCE).await.unwrap();
+    assert_eq!(both[0], NotReady { is_covered: false, ..refused });
+    assert!(both.len() == 2 && !both[1].is_covered, "{both:?}");
+}
+
+/// A mail that its server never answers for, at the head of the queue.
+#[actix::test]
+async fn poison_at_the_head_of_the_queue_delays_no_other_mail() {
+    let mut sink = SmtpSink::start(SmtpTls::None).await;
+    sink.script(Step::Dot, Answer::Stall);
+    sink.says(Step::Rcpt, "250 ok");
+    sink.says(Step::Rcpt, "550 5.1.1 no such user");
+    sink.script(Step::Rcpt, Answer::HangUp);
+    let mut store = FakeStore::start((1..=50).map(with_fence).collect(), 0);
+    let _mailer = start_mailer(Route::smtp(vec![sink.settings()]).unwrap(), &store);
+
+    let mut outcomes = vec![];
+    while outcomes.len() < 49 {
+        outcomes.push(store.next_settlement().await.1);
+    }
+
+    // all but the one that hangs, while that one still does
+    let sent = outcomes.iter().filter(|outcome| matches!(outcome, MessageOutcome::Sent(_))).count();
+    assert_eq!(sent, 47, "{outcomes:?}");
+    for _ in 0..sent {
+        sink.next_mail().await;
+    }
 }
 
 #[actix::test]

@@ -16,6 +16,7 @@ mod kit;
 mod mailer;
 mod mails;
 mod old_contract;
+mod providers;
 mod races;
 mod readme;
 mod redis_store;

@@ -3,20 +3,21 @@
 
 use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::{Semaphore, SemaphorePermit, watch},
+    task::JoinHandle,
     time::Instant,
 };
 use tracing::{error, info};
 
-use super::{MAX_SENDS, measuring, settling};
+use super::{MAX_SENDS, measuring, pace::Pace, settling};
 use crate::{
     domain::{Application, Applications, LeasedMessage, MessageOutcome},
     live::Live,
     mail::{
         rendering::{Mail, RenderError, Renderer},
-        transport::{Route, Transport},
+        transport::{Reach, Route, Transport},
     },
     messages::SettleMessage,
     supervision::Ask,
@@ -36,8 +37,7 @@ pub(super) struct Crew {
     /// What the idle workers send with; the last one is the warmest.
     idle: RefCell<Vec<Transport>>,
     in_hand: Rc<watch::Sender<usize>>,
-    /// Why no server could be reached at the newest attempt of any worker.
-    trouble: RefCell<Option<String>>,
+    pub(super) pace: Pace,
 }
 
 /// A mail in hand, until it is dropped.
@@ -67,7 +67,7 @@ impl Crew {
     ) -> Self {
         let idle = RefCell::new((0..MAX_SENDS).map(|_| route.open()).collect());
         let turns = Semaphore::new(MAX_SENDS);
-        Self { route, applications, settle, renderer, turns, idle, in_hand, trouble: RefCell::default() }
+        Self { route, applications, settle, renderer, turns, idle, in_hand, pace: Pace::new() }
     }
 
     /// Counts `message` as in hand. Its lease is counted from `since`, when it was asked for or handed over.
@@ -90,8 +90,9 @@ impl Crew {
         self.in_hand.subscribe().wait_for(below).await.expect("`self` holds the sender");
     }
 
-    pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.borrow().clone()
+    /// Whether mails can be tried at present.
+    pub(super) fn reach(&self) -> Reach {
+        self.route.reach()
     }
 
     /// Begins nothing more: who waits for a worker gets none.
@@ -117,13 +118,31 @@ impl Crew {
         self.settle(&task, MessageOutcome::Returned).await;
     }
 
-    /// Whether a server can be reached; connects if need be. Not, too, when no worker is idle to find out.
-    pub(super) async fn reach(&self) -> bool {
-        let Ok(_turn) = self.turns.try_acquire() else { return false };
-        let mut transport = self.take_transport();
-        let is_reached = transport.reach().await.is_ok();
-        self.put_back(transport);
-        is_reached
+    /// Probes all servers; returns when one was reached, or none can be.
+    pub(super) async fn find_a_server(&self) {
+        let mut probes: FuturesUnordered<_> = self.route.servers().into_iter().map(|server| self.probe(server)).collect();
+        while let Some(reached) = probes.next().await {
+            if reached.unwrap_or(false) {
+                return;
+            }
+        }
+    }
+
+    /// Begins to probe those servers that take no mails and whose time has come.
+    pub(super) fn probe_servers(&self) {
+        for server in self.route.due_probes() {
+            drop(self.probe(server)); // it goes on by itself
+        }
+    }
+
+    fn probe(&self, server: usize) -> JoinHandle<bool> {
+        let route = self.route.clone();
+        actix_rt::spawn(async move { route.probe(server).await })
+    }
+
+    /// Returns when a server that took no mails was reached.
+    pub(super) async fn a_server_is_back(&self) {
+        self.route.recovered().await;
     }
 
     /// Closes the coldest connection if it is idle for long.
@@ -181,7 +200,6 @@ impl Crew {
     }
 
     fn put_back(&self, transport: Transport) {
-        self.trouble.replace(transport.trouble().map(str::to_owned));
         self.idle.borrow_mut().push(transport);
     }
 
@@ -189,6 +207,10 @@ impl Crew {
         let Task { message, ends_at, .. } = task;
         info!(application = %message.application, attempt = message.fence, outcome = ?outcome, "a mail is done with");
         measuring::count(&outcome, task.age());
+        let was_tried = !matches!(outcome, MessageOutcome::Returned | MessageOutcome::Held(_));
+        if was_tried {
+            self.pace.note();
+        }
         let settlement = SettleMessage { key: message.key, fence: message.fence, outcome };
         settling::settle(&self.settle, settlement, *ends_at).await;
     }

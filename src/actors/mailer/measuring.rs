@@ -20,6 +20,7 @@ fn word(outcome: &MessageOutcome) -> &'static str {
         MessageOutcome::Captured => "captured",
         MessageOutcome::Deferred { .. } => "deferred",
         MessageOutcome::Refused(_) => "refused",
+        MessageOutcome::Held(_) => "held",
         MessageOutcome::Returned => "returned",
     }
 }

@@ -54,6 +54,11 @@ fn note(verification: &mut Verification, request: &Settle, now: Moment) -> Vec<E
             let next = message.next_try(now, request.jitter);
             try_again(verification, next)
         }
+        MessageOutcome::Held(why) => {
+            message.note_held(why.clone());
+            message.note_not_accepted();
+            try_again(verification, now)
+        }
         MessageOutcome::Returned => {
             message.note_not_accepted();
             try_again(verification, now)

@@ -121,6 +121,11 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
+    /// Lets a mail that stands in the queue stand there until `due_at`.
+    pub(super) fn postpone(&mut self, key: &MessageKey, due_at: Moment) -> Result<(), Error> {
+        self.enqueue(&member(key), due_at)
+    }
+
     fn unqueue(&mut self, member: &Member) -> Result<(), Error> {
         let due_at = self.queued.remove(member)?.map(|row| row.value());
         if let Some(due_at) = due_at {

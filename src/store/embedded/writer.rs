@@ -16,10 +16,11 @@ use tokio::sync::oneshot;
 use super::{OpenError, open, tables::Tables};
 use crate::{
     clock::Clock,
-    domain::{ApplicationName, IdentityNumber, LeasedMessage, MailCounts, Moment, VerificationId},
+    domain::{ApplicationName, Claimed, IdentityNumber, MailCounts, Moment, VerificationId},
     store::{
-        MOST_REDRAWS, Records, StoreError, Vault,
+        MOST_REDRAWS, Records, SET_ASIDE, StoreError, Vault,
         operations::{Claiming, Operation},
+        tell_of_unreadable,
     },
 };
 
@@ -133,14 +134,23 @@ impl Records for Writer {
     }
 
     /// The longest waiting first.
-    async fn claim_due(&self, limit: usize) -> Result<Vec<LeasedMessage>, StoreError> {
+    async fn claim_due(&self, limit: usize) -> Result<Claimed, StoreError> {
         let vault = self.vault.clone();
         let claim = move |tables: &mut Tables<'_>, batch: &mut Batch| {
-            let mut leased = Vec::new();
-            for key in tables.due(batch.now, limit)? {
-                leased.extend(run_one(&vault, &mut Claiming { key }, tables, batch)?.ok().flatten());
+            let due = tables.due(batch.now, limit)?;
+            let may_be_more = due.len() == limit;
+            let mut messages = Vec::new();
+            for key in due {
+                match run_one(&vault, &mut Claiming { key }, tables, batch)? {
+                    Ok(leased) => messages.extend(leased),
+                    Err(cause) => {
+                        tell_of_unreadable(&key, &cause);
+                        tables.postpone(&key, batch.now + SET_ASIDE)?;
+                        batch.has_written = true;
+                    }
+                }
             }
-            Ok(leased)
+            Ok(Claimed { messages, may_be_more })
         };
         self.submit(claim).await
     }

@@ -1,3 +1,5 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{Decision, Operation, Snapshot, StoreError, Vault, decided};
 use crate::{
     domain::{
@@ -20,9 +22,12 @@ impl Operation for Claiming {
         self.key
     }
 
+    /// A record over which the rules fall is no other mail's concern: it counts as damaged.
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
         let handle = Handle(self.key.handle);
-        let outcome = claim(read.open(vault, handle)?, Claim { key: self.key }, now);
+        let record = read.open(vault, handle)?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| claim(record, Claim { key: self.key }, now)));
+        let outcome = outcome.map_err(|_| StoreError::Damaged("a record over which the rules fall"))?;
         Ok(decided(vault, handle, outcome.answer, outcome.commit.as_ref(), now))
     }
 }

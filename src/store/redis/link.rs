@@ -136,14 +136,25 @@ impl Link {
         Ok(Snapshot { record: bytes(record)?, token: bytes(token)? })
     }
 
-    /// The places of all mails that are due in `queues`, at most `limit` of each, in one round trip.
-    pub(super) async fn due_members(&self, queues: &[Vec<u8>], now: Moment, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// The places of all mails that are due in each of `queues`, at most `limit`, in one round trip.
+    pub(super) async fn due_members(
+        &self,
+        queues: &[Vec<u8>],
+        now: Moment,
+        limit: usize,
+    ) -> Result<Vec<Vec<Vec<u8>>>, StoreError> {
         let mut pipeline = redis::pipe();
         for queue in queues {
             pipeline.cmd("ZRANGE").arg(queue).arg("-inf").arg(now.0).arg("BYSCORE").arg("LIMIT").arg(0).arg(limit);
         }
-        let members: Vec<Vec<Vec<u8>>> = self.ask(async |connection| pipeline.query_async(connection).await).await?;
-        Ok(members.into_iter().flatten().collect())
+        self.ask(async |connection| pipeline.query_async(connection).await).await
+    }
+
+    /// Lets a mail that stands in `queue` stand there until `due_at`.
+    pub(super) async fn postpone(&self, queue: &[u8], member: &[u8], due_at: Moment) -> Result<(), StoreError> {
+        let mut command = redis::cmd("ZADD");
+        command.arg(queue).arg("XX").arg(due_at.0).arg(member);
+        self.ask(async |connection| command.query_async(connection).await).await
     }
 
     /// Of all shards, in one round trip.

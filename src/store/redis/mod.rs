@@ -19,14 +19,17 @@ pub use link::Link;
 
 use self::{commit::Committed, lanes::Lanes};
 use super::{
-    Handle, MOST_REDRAWS, Records, SHARDS, StoreError, Vault, keys,
+    Handle, MOST_REDRAWS, Records, SET_ASIDE, SHARDS, StoreError, Vault, keys,
     operations::{Claiming, Operation, Reads, Snapshot},
+    tell_of_unreadable,
 };
-use crate::domain::{ApplicationName, IdentityNumber, LeasedMessage, MailCounts, MessageKey, VerificationId};
+use crate::domain::{ApplicationName, Claimed, IdentityNumber, LeasedMessage, MailCounts, MessageKey, VerificationId};
 
 /// How often an operation is decided anew when other cells commit first, or the clock was off. In each round one of them
 /// commits: of eight that go on and on, one loses so often once in five thousand times.
 const MOST_TRIES: usize = 64;
+/// A claim looks so far into each queue that so many together have all that there is room for.
+const SHARDS_FOR_ALL: usize = 16;
 /// How long an operation may take, before its turn and in it: a clear answer comes within two seconds.
 const LONGEST: Duration = Duration::from_millis(1500);
 
@@ -79,12 +82,33 @@ impl Redis {
         Err(StoreError::Contended)
     }
 
-    async fn due(&self, limit: usize) -> Result<Vec<MessageKey>, StoreError> {
+    /// At most `limit` mails that are due, and whether there may be more.
+    async fn due(&self, limit: usize) -> Result<(Vec<MessageKey>, bool), StoreError> {
         let now = self.link.now();
         let first_shard = fastrand::usize(..SHARDS); // so that no shard is always last
         let queues: Vec<_> = (0..SHARDS).map(|shard| keys::queue((first_shard + shard) % SHARDS)).collect();
-        let members = self.link.due_members(&queues, now, limit).await?;
-        Ok(members.iter().filter_map(|member| keys::message_at(member)).take(limit).collect())
+        let of_each = limit.div_ceil(SHARDS_FOR_ALL);
+        let members = self.link.due_members(&queues, now, of_each).await?;
+        let is_cut_off = members.iter().any(|of_shard| of_shard.len() == of_each);
+        let mut due: Vec<_> = members.iter().flatten().filter_map(|member| keys::message_at(member)).collect();
+        let may_be_more = is_cut_off || due.len() > limit;
+        due.truncate(limit);
+        Ok((due, may_be_more))
+    }
+
+    /// The lease; none when it is not to be sent, or the claim failed: then it stays in its queue.
+    async fn claim(&self, key: MessageKey) -> Option<LeasedMessage> {
+        match self.run(Claiming { key }).await {
+            Ok(leased) => leased,
+            Err(error @ StoreError::Damaged(_)) => {
+                tell_of_unreadable(&key, &error);
+                let queue = keys::queue(Handle(key.handle).shard());
+                // without an answer somebody sets it aside at its next claim
+                let _ = self.link.postpone(&queue, &keys::member(&key), self.link.now() + SET_ASIDE).await;
+                None
+            }
+            Err(_) => None,
+        }
     }
 }
 
@@ -116,10 +140,10 @@ impl Records for Redis {
         self.link.count_mails(self.link.now()).await
     }
 
-    /// Of all shards in turn. A mail whose claim fails stays in its queue.
-    async fn claim_due(&self, limit: usize) -> Result<Vec<LeasedMessage>, StoreError> {
-        let due = self.due(limit).await?;
-        let claims = join_all(due.into_iter().map(|key| self.run(Claiming { key }))).await;
-        Ok(claims.into_iter().filter_map(Result::unwrap_or_default).collect())
+    /// Of all shards in turn.
+    async fn claim_due(&self, limit: usize) -> Result<Claimed, StoreError> {
+        let (due, may_be_more) = self.due(limit).await?;
+        let claims = join_all(due.into_iter().map(|key| self.claim(key))).await;
+        Ok(Claimed { messages: claims.into_iter().flatten().collect(), may_be_more })
     }
 }

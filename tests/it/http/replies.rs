@@ -258,7 +258,13 @@ async fn health_needs_no_key_and_names_what_is_not_ready() {
     let ready = ask("/health/ready").await;
     assert_eq!((ready.status, ready.json()), (200, json!({"status": "ready"})));
 
-    front.script.answers().readiness = Ok(vec![NotReady { part: "store", reason: "connection refused".to_owned() }]);
+    let not_ready = |part, is_covered| NotReady { part, reason: "connection refused".to_owned(), is_covered };
+    front.script.answers().readiness = Ok(vec![not_ready("mail", true)]);
+    let alarms = json!([{"part": "mail", "reason": "connection refused"}]);
+    let covered = ask("/health/ready").await;
+    assert_eq!((covered.status, covered.json()), (200, json!({"status": "ready", "alarms": alarms})));
+
+    front.script.answers().readiness = Ok(vec![not_ready("store", false)]);
     let reply = ask("/health/ready").await;
     assert_eq!(reply.problem(503, "unavailable")["parts"], json!([{"part": "store", "reason": "connection refused"}]));
     assert!(reply.header("retry-after").is_some());

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use actix::prelude::*;
 use fiador::{
-    domain::{LeasedMessage, MessageOutcome},
+    domain::{Claimed, LeasedMessage, MessageOutcome},
     messages::{ClaimMessages, Failure, SettleMessage},
     supervision::{Ask, Guarded, Policy, start},
 };
@@ -71,11 +71,12 @@ impl Actor for FakeStore {
 impl Supervised for FakeStore {}
 
 impl Handler<ClaimMessages> for FakeStore {
-    type Result = Result<Vec<LeasedMessage>, Failure>;
+    type Result = Result<Claimed, Failure>;
 
     fn handle(&mut self, ClaimMessages { limit }: ClaimMessages, _: &mut Self::Context) -> Self::Result {
         let _ = self.asked.send(Asked::Claim(limit)); // the test may be over
-        Ok(self.due.drain(..limit.min(self.due.len())).collect())
+        let messages = self.due.drain(..limit.min(self.due.len())).collect();
+        Ok(Claimed { messages, may_be_more: !self.due.is_empty() })
     }
 }
 

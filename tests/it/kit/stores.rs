@@ -206,7 +206,7 @@ impl TestStore {
     }
 
     pub async fn claim(&self, limit: usize) -> Vec<LeasedMessage> {
-        self.asks.claim.ask(ClaimMessages { limit }, DEADLINE).await.unwrap()
+        self.asks.claim.ask(ClaimMessages { limit }, DEADLINE).await.unwrap().messages
     }
 
     pub async fn settle(&self, message: &LeasedMessage, outcome: MessageOutcome) {
