@@ -63,6 +63,7 @@ pub fn declaration(sender: &EmailAddress, keys: Vec<ApiKeyGrant>) -> Application
         reply_to: None,
         lookup: Lookup::Id,
         number_in_subject: false,
+        is_test: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),
     }

@@ -195,6 +195,8 @@ pub struct OpenVerification {
     pub context_ip: Option<String>,
     /// Whether the number alone is to lead to it.
     pub is_found_by_number: bool,
+    /// Whether its application is a test one: its number is zeros, and no mail is queued.
+    pub is_test: bool,
     /// Whether the Mailer has room: then the first lease comes with the reply.
     pub with_lease: bool,
     /// Why nothing may be opened, if that is so: what all but a repetition is told.
@@ -252,6 +254,8 @@ pub struct DecideCheck {
     pub id: VerificationId,
     /// What was presented.
     pub number: IdentityNumber,
+    /// Whether its application is a test one: no other's verifications are opened by zeros.
+    pub is_test: bool,
     /// Names this attempt.
     pub operation: OperationId,
 }

@@ -164,6 +164,7 @@ fn application() -> Application {
         reply_to: None,
         lookup: Lookup::Id,
         number_in_subject: false,
+        is_test: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),
     }

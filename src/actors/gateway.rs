@@ -140,7 +140,7 @@ impl Front {
     fn authenticate(&self, ask: &Authenticate) -> Result<Principal, Denied> {
         let applications = self.applications.now();
         let (application, key) = owner(&applications, &ask.api_key).ok_or(Denied::Unknown)?;
-        let principal = Principal { application: application.name.clone(), key: key.label() };
+        let principal = Principal { application: application.name.clone(), key: key.label(), is_test: application.is_test };
         if key.is_expired(self.clock.now()) {
             return Err(Denied::Expired(principal));
         }
@@ -212,7 +212,8 @@ impl Front {
     async fn check(&self, ask: CheckNumber) -> Result<Approval, Failure> {
         let id = VerificationId::parse(&ask.id).ok_or(Refusal::NotFound)?;
         let number = IdentityNumber::parse(&ask.number).map_err(|error| invalid("number", &error))?;
-        let check = DecideCheck { application: ask.application, id, number, operation: ask.operation };
+        let is_test = self.application(&ask.application)?.is_test;
+        let check = DecideCheck { application: ask.application, id, number, is_test, operation: ask.operation };
         self.store.check.ask(check, STORE_DEADLINE).await.map_err(failure)
     }
 
@@ -275,6 +276,7 @@ fn opening(application: &Application, ask: StartVerification, ip: Option<EndUser
         locale: locale.map_err(|error| invalid("locale", &error))?,
         context_ip: ip.map(EndUserIp::canonical),
         is_found_by_number: application.lookup == Lookup::Number,
+        is_test: application.is_test,
         digits: application.limits.digits,
         wrong_checks: application.limits.wrong_checks,
         mail_domain: application.from.ascii_domain(),

@@ -31,6 +31,7 @@ pub(super) async fn open(records: &impl Records, ask: OpenVerification) -> Resul
         mail_domain: ask.mail_domain,
         context_ip: ask.context_ip,
         is_found_by_number: ask.is_found_by_number,
+        is_test: ask.is_test,
         with_lease: ask.with_lease,
         refusal: ask.refusal,
         operation: ask.operation,
@@ -55,7 +56,7 @@ pub(super) async fn look_up(records: &impl Records, ask: LookUpVerification) -> 
 }
 
 pub(super) async fn check(records: &impl Records, ask: DecideCheck) -> Result<Approval, Failure> {
-    let checking = Checking::new(records.vault(), ask.application, ask.id, &ask.number, &ask.operation);
+    let checking = Checking::new(records.vault(), ask.application, ask.id, &ask.number, ask.is_test, &ask.operation);
     Ok(records.run(checking.ok_or(Refusal::NotFound)?).await.map_err(failure)??)
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn check_by_number(records: &impl Records, ask: DecideByNumber)
     let (found, left) = tokio::join!(records.find(&application, &number), records.run(counting));
     let are_few_left = left.map_err(failure)?? <= FEW_MISSES;
     let Some(id) = found.map_err(failure)? else { return Err(miss(records, &application).await) };
-    let check = DecideCheck { application, id, number, operation };
+    let check = DecideCheck { application, id, number, is_test: false, operation };
     if are_few_left { check_at_a_charge(records, check).await } else { check_for_nothing(records, check).await }
 }
 

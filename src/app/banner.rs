@@ -12,6 +12,8 @@ pub(super) struct Banner {
     scheme: &'static str,
     store: String,
     mail: String,
+    /// The names of test applications.
+    test: Vec<String>,
     /// The file of the demo application's key.
     demo_key: Option<String>,
 }
@@ -32,7 +34,9 @@ impl Banner {
         let demo_key = config.data_dir.join("demo.key");
         let demo_key = absolute(&demo_key).unwrap_or(demo_key).display().to_string();
         let scheme = if config.tls.is_some() { "https" } else { "http" };
-        Self { scheme, store, mail, demo_key: config.demo_sender.is_some().then_some(demo_key) }
+        let test = config.applications.iter().filter(|application| application.is_test);
+        let test = test.map(|application| application.name.to_string()).collect();
+        Self { scheme, store, mail, test, demo_key: config.demo_sender.is_some().then_some(demo_key) }
     }
 
     /// Prints it to standard output; that nobody reads it there is no reason to end.
@@ -41,10 +45,11 @@ impl Banner {
     }
 
     fn text(&self, address: SocketAddr) -> String {
-        let Self { scheme, store, mail, demo_key } = self;
+        let Self { scheme, store, mail, test, demo_key } = self;
         let base = format!("{scheme}://{address}");
         let version = env!("CARGO_PKG_VERSION");
-        let facts = format!("fiador {version} listens on {base}\n  store: {store}\n  mail:  {mail}\n");
+        let test = if test.is_empty() { String::new() } else { format!("  test:  {}: anyone passes\n", test.join(", ")) };
+        let facts = format!("fiador {version} listens on {base}\n  store: {store}\n  mail:  {mail}\n{test}");
         let Some(demo_key) = demo_key else { return facts };
         let lines = try_lines(&base, demo_key);
         format!(

@@ -93,6 +93,8 @@ fn applications(config: &Config) -> String {
     if config.demo_sender.is_some() {
         return format!("demo, made at the first start; its key is in {}", config.data_dir.join("demo.key").display());
     }
-    let names: Vec<&str> = config.applications.iter().map(|Application { name, .. }| name.as_str()).collect();
-    names.join(", ")
+    let told = |Application { name, is_test, .. }: &Application| {
+        if *is_test { format!("{name} (test: anyone passes, no mail is sent)") } else { name.to_string() }
+    };
+    config.applications.iter().map(told).collect::<Vec<_>>().join(", ")
 }

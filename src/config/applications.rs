@@ -61,6 +61,9 @@ impl Validation {
             "number" => Lookup::Number,
             _ => return Err(self.refuse(&key("lookup"), "must be id or number")),
         };
+        if settings.test && lookup == Lookup::Number {
+            return Err(self.refuse(&key("lookup"), "must be id where test = true: all its numbers are the same zeros"));
+        }
         Ok(Application {
             display_name: self.display_name(&key("display_name"), settings.display_name.as_deref().unwrap_or(name.as_str()))?,
             name,
@@ -70,6 +73,7 @@ impl Validation {
             reply_to: settings.reply_to.as_ref().map(|text| self.address(&key("reply_to"), text)).transpose()?,
             lookup,
             number_in_subject: settings.number_in_subject,
+            is_test: settings.test,
             limits: self.limits(&key("limits"), &settings.limits, lookup)?,
             purposes: self.purposes(&key("purposes"), settings)?,
         })

@@ -185,6 +185,8 @@ pub(super) struct ApplicationSettings {
     #[serde(default)]
     pub number_in_subject: bool,
     #[serde(default)]
+    pub test: bool,
+    #[serde(default)]
     pub limits: LimitSettings,
     #[serde(default)]
     pub purposes: BTreeMap<String, PurposeSettings>,

@@ -115,6 +115,8 @@ pub struct Principal {
     pub application: ApplicationName,
     /// With which of its keys.
     pub key: KeyLabel,
+    /// Whether it is a test application: all that it is answered says so.
+    pub is_test: bool,
 }
 
 #[cfg(test)]

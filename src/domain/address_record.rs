@@ -114,6 +114,13 @@ impl AddressRecord {
         self.take_send(Budget::AddressPending, MOST_PENDING, self.wait_for_room(now), now)
     }
 
+    /// Charges no mail, for none is sent; only so many may be pending.
+    pub(super) fn take_place(&self, now: Moment) -> Result<(), Refusal> {
+        let wait = self.wait_for_room(now);
+        let spent = || Refusal::spent(Budget::AddressPending, Quota::of_places(MOST_PENDING.into()), wait);
+        if wait.is_zero() { Ok(()) } else { Err(spent()) }
+    }
+
     /// Charges one mail more of a verification, or says which budget has room for it last.
     pub(super) fn take_further_send(&mut self, key: &KeyedHash, now: Moment) -> Result<(), Refusal> {
         let spent = self.verification(key).filter(|verification| verification.sends >= MOST_SENDS);

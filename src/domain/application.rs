@@ -23,6 +23,8 @@ pub struct Application {
     pub lookup: Lookup,
     /// Whether the number may also stand in the subject.
     pub number_in_subject: bool,
+    /// Whether it is a test application, for its users' own tests: numbers are zeros and no mail is sent, so anyone passes.
+    pub is_test: bool,
     /// Its own figures.
     pub limits: Limits,
     /// How long the numbers of single purposes hold; the others go by `limits`.

@@ -27,6 +27,11 @@ impl IdentityNumber {
         Self::written(uniform(random, 10_u64.pow(digits.into())), digits)
     }
 
+    /// The number of all verifications of a test application.
+    pub fn zeros(digits: u8) -> Self {
+        Self::written(0, digits)
+    }
+
     /// A number that tells its `shard` of `shards`: as [`Self::draw`] among the numbers that leave `shard` as remainder.
     pub fn draw_in_shard(random: &mut (impl CryptoRng + ?Sized), digits: u8, shard: u64, shards: u64) -> Self {
         Self::written(uniform(random, 10_u64.pow(digits.into()) / shards) * shards + shard, digits)

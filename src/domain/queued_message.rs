@@ -36,13 +36,28 @@ enum State {
     Failed,
     Expired,
     Dropped,
+    Withheld,
 }
+
+/// What `delivery` says of it, so that nobody waits for it.
+const WITHHELD: &str = "none is sent: this is a test application";
 
 impl QueuedMessage {
     /// A mail that its address is charged for now, and that is due at once.
     pub fn new(message_id: String, now: Moment) -> Self {
         let (charged_at, state) = (Some(now), State::Waiting { until: now });
         Self { message_id, charged_at, state, fence: 0, attempts: 0, maybe_accepted: 0, last_reply: None }
+    }
+
+    /// A mail that is never sent, and nobody is charged for: that of a test application.
+    pub fn withheld(message_id: String, now: Moment) -> Self {
+        let (charged_at, last_reply) = (None, Some(WITHHELD.to_owned()));
+        Self { charged_at, last_reply, state: State::Withheld, ..Self::new(message_id, now) }
+    }
+
+    /// Whether it is never sent, whoever asks for it.
+    pub fn is_withheld(&self) -> bool {
+        matches!(self.state, State::Withheld)
     }
 
     #[must_use]
@@ -55,7 +70,7 @@ impl QueuedMessage {
     pub fn due_at(&self) -> Option<Moment> {
         match self.state {
             State::Waiting { until } | State::Leased { until } => Some(until),
-            State::Sent | State::Captured | State::Failed | State::Expired | State::Dropped => None,
+            State::Sent | State::Captured | State::Failed | State::Expired | State::Dropped | State::Withheld => None,
         }
     }
 
@@ -184,7 +199,7 @@ impl QueuedMessage {
             State::Waiting { .. } => DeliveryStatus::Deferred,
             State::Leased { .. } => DeliveryStatus::Sending,
             State::Sent => DeliveryStatus::Sent,
-            State::Captured => DeliveryStatus::Captured,
+            State::Captured | State::Withheld => DeliveryStatus::Captured,
             State::Failed => DeliveryStatus::Failed,
             State::Expired => DeliveryStatus::Expired,
             State::Dropped => DeliveryStatus::Dropped,

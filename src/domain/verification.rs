@@ -136,8 +136,9 @@ impl Verification {
         }
     }
 
-    /// Leases its mail; none when its number is forgotten.
+    /// Leases its mail; none when its number is forgotten, or nobody is to send it.
     pub fn lease_message(&mut self, handle: [u8; 16], now: Moment) -> Option<LeasedMessage> {
+        self.message.due_at()?;
         let number = self.number.clone()?;
         let leased_until = self.message.lease(now);
         Some(LeasedMessage {

@@ -60,7 +60,7 @@ pub enum DeliveryStatus {
     Sending,
     /// The SMTP server accepted it.
     Sent,
-    /// The dev inbox has it.
+    /// The dev inbox has it, or, of a test application, nobody: it was kept from being sent.
     Captured,
     /// A try failed; another follows.
     Deferred,
@@ -79,7 +79,7 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// Tries so far.
     pub attempts: u32,
-    /// The SMTP server's last reply, or what went wrong before there was one; never an address.
+    /// The SMTP server's last reply, what went wrong before there was one, or why none is sent; never an address.
     pub last_reply: Option<String>,
     /// When it is tried next; none when it is not.
     pub next_attempt_at: Option<Moment>,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     problem::{Code, Problem},
     routes::{Api, Call},
-    trail::{Action, Trail},
+    trail::Action,
 };
 use crate::{
     domain::{ApplicationName, OperationId, Principal},
@@ -41,9 +41,10 @@ impl Caller {
         let authenticate = Authenticate { api_key: String::clone(&api_key), from: call.client, scope: action.scope() };
         let asked_at = Instant::now();
         let authenticated = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await;
-        let principal = authenticated.inspect_err(|error| note_denied(&call.trail, error))?;
+        let principal = authenticated.inspect_err(|error| note_denied(call, error))?;
         call.trail.principal(&principal);
-        let Principal { application, .. } = principal;
+        let Principal { application, is_test, .. } = principal;
+        call.test_mark.set(is_test);
         let time_left = api.limits.ask_time.saturating_sub(asked_at.elapsed());
         Ok(Self { application, api_key, time_left })
     }
@@ -59,9 +60,11 @@ impl Caller {
     }
 }
 
-fn note_denied(trail: &Trail, error: &AskError<Denied>) {
+fn note_denied(call: &Call, error: &AskError<Denied>) {
     if let AskError::Refused(denied) = error {
-        trail.denied(denied);
+        call.trail.denied(denied);
+        // of all who are refused, only who lacks a scope is told that the key is known
+        call.test_mark.set(matches!(denied, Denied::ScopeMissing(Principal { is_test: true, .. }, _)));
     }
 }
 

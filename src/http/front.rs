@@ -16,6 +16,7 @@ use super::{
     problem::Problem,
     routes::{Api, routes},
     scraping,
+    test_mark::TestMark,
     trail::{Answered, Trail},
 };
 use crate::audit::AuditLog;
@@ -48,10 +49,11 @@ impl Front {
     /// Answers one request: always, and with its own id. A handler that panics is answered for.
     pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         let request_id = Uuid::new_v4().to_string();
-        let trail = Trail::begin(&self.audit);
+        let (trail, test_mark) = (Trail::begin(&self.audit), TestMark::default());
         let metering = Metering::begin(&request);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(trail.clone());
+        request.extensions_mut().insert(test_mark.clone());
         let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         let mut response = routed.unwrap_or_else(|_panic| {
             tracing::error!(request.id = request_id, "a request's handler panicked");
@@ -60,12 +62,13 @@ impl Front {
         let problem = response.extensions_mut().remove::<Problem>();
         let code = problem.as_ref().map(Problem::code);
         if let Some(problem) = problem {
-            response = problem.render(&request_id);
+            response = problem.render(&request_id, &test_mark);
         }
         let (client, status) = (peer.client, response.status().as_u16());
         trail.end(&self.audit, &Answered { request_id: &request_id, client, status, code });
         metering.end(&response, code);
         sign(&mut response, &request_id);
+        test_mark.write(response.headers_mut());
         response
     }
 

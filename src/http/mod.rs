@@ -26,6 +26,7 @@ mod routes;
 mod scraping;
 mod server;
 mod system;
+mod test_mark;
 mod tls;
 mod trail;
 mod verifications;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use warp::{Reply, reply::Response};
 
-use super::rate_limit::SpentBudget;
+use super::{rate_limit::SpentBudget, test_mark::TestMark};
 use crate::{
     domain::Refusal,
     messages::{Denied, Failure},
@@ -154,8 +154,8 @@ impl Problem {
         Self::unavailable("It may have been done; ask again with the same Idempotency-Key", SOON)
     }
 
-    /// The problem as an answer to the request of that id.
-    pub fn render(&self, request_id: &str) -> Response {
+    /// The problem as an answer to the request of that id, with that mark.
+    pub fn render(&self, request_id: &str, test_mark: &TestMark) -> Response {
         let (status, code, title) = self.code.facts();
         let body = Body {
             r#type: format!("/problems/{code}"),
@@ -167,7 +167,7 @@ impl Problem {
             retry_after_seconds: self.retry_after_seconds,
             members: &self.members,
         };
-        let bytes = serde_json::to_vec(&body).expect("its keys are strings, its values JSON");
+        let bytes = serde_json::to_vec(&test_mark.on(body)).expect("its keys are strings, its values JSON");
         let mut response = Response::new(bytes.into());
         *response.status_mut() = status;
         self.write_headers(&mut response);

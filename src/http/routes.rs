@@ -8,7 +8,9 @@ use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
-use super::{Asks, Limits, dev_inbox, health, peers::Peer, problem::Problem, system, trail::Trail, verifications};
+use super::{
+    Asks, Limits, dev_inbox, health, peers::Peer, problem::Problem, system, test_mark::TestMark, trail::Trail, verifications,
+};
 
 /// What every handler needs.
 pub(super) struct Api {
@@ -22,6 +24,7 @@ pub(super) struct Call {
     /// Whose request it is.
     pub client: IpAddr,
     pub trail: Trail,
+    pub test_mark: TestMark,
     pub headers: HeaderMap,
     pub body: BodyStream,
 }
@@ -44,11 +47,11 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 
 /// The request behind a path that matched. It rejects nothing.
 pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy {
-    let around = warp::ext::get::<Peer>().and(warp::ext::get::<Trail>());
+    let around = warp::ext::get::<Peer>().and(warp::ext::get::<Trail>()).and(warp::ext::get::<TestMark>());
     let request = warp::method().and(around).and(warp::header::headers_cloned()).and(warp::body::stream());
-    request.map(|method, Peer { client, .. }, trail, headers, body| {
+    request.map(|method, Peer { client, .. }, trail, test_mark, headers, body| {
         let body: BodyStream = Box::pin(whole_chunks(body));
-        Call { method, client, trail, headers, body }
+        Call { method, client, trail, test_mark, headers, body }
     })
 }
 

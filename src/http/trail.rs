@@ -78,7 +78,7 @@ impl Trail {
         self.note(|noted| noted.action = Some(action));
     }
 
-    pub fn principal(&self, Principal { application, key }: &Principal) {
+    pub fn principal(&self, Principal { application, key, .. }: &Principal) {
         self.note(|noted| {
             noted.application = Some(application.clone());
             noted.key = Some(*key);

@@ -88,7 +88,7 @@ async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
     call.trail.email(&start.email);
     let verification = api.asks.start_verification.ask(start, caller.time_left).await?;
     call.trail.view(&verification);
-    let mut response = json(StatusCode::ACCEPTED, &VerificationBody::from(&verification));
+    let mut response = json(StatusCode::ACCEPTED, &call.test_mark.on(VerificationBody::from(&verification)));
     response.headers_mut().insert(LOCATION, location(&verification));
     Ok(response)
 }
@@ -111,7 +111,7 @@ async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
     let read = ReadVerification { application: caller.application.clone(), id };
     let verification = api.asks.read_verification.ask(read, caller.time_left).await?;
     call.trail.view(&verification);
-    Ok(json(StatusCode::OK, &VerificationBody::from(&verification)))
+    Ok(json(StatusCode::OK, &call.test_mark.on(VerificationBody::from(&verification))))
 }
 
 async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
@@ -125,7 +125,7 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     let check = CheckNumber { application: caller.application.clone(), id, number, operation };
     let approval = api.asks.check_number.ask(check, caller.time_left).await?;
     call.trail.approval(&approval);
-    Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
+    Ok(json(StatusCode::OK, &call.test_mark.on(ApprovalBody::from(&approval))))
 }
 
 async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
@@ -138,7 +138,7 @@ async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
     let check = CheckByNumber { application: caller.application.clone(), number, operation };
     let approval = api.asks.check_by_number.ask(check, caller.time_left).await?;
     call.trail.approval(&approval);
-    Ok(json(StatusCode::OK, &ApprovalBody::from(&approval)))
+    Ok(json(StatusCode::OK, &call.test_mark.on(ApprovalBody::from(&approval))))
 }
 
 /// It takes no body, or an empty object.
@@ -153,7 +153,7 @@ async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> 
     let resend = ResendVerification { application: caller.application.clone(), id, operation };
     let verification = api.asks.resend_verification.ask(resend, caller.time_left).await?;
     call.trail.view(&verification);
-    Ok(json(StatusCode::ACCEPTED, &VerificationBody::from(&verification)))
+    Ok(json(StatusCode::ACCEPTED, &call.test_mark.on(VerificationBody::from(&verification))))
 }
 
 async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {

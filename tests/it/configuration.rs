@@ -304,6 +304,10 @@ fn values_that_are_not_allowed_are_refused_with_what_is() {
             with_inbox("limits = { starts_per_hour = 1 }"),
             "applications[0].limits.starts_at_once must be given where starts_per_hour is",
         ),
+        (
+            with_inbox("test = true\nlookup = \"number\""),
+            "config.toml:7: applications[0].lookup must be id where test = true: all its numbers are the same zeros",
+        ),
         (with_inbox("").replace("shop", "The Shop"), "applications[0].name must be 1 to 64 of a-z, 0-9 and -"),
         (with_key("scopes = [\"users\", \"user\"]"), "applications[0].keys[0].scopes[1] must be one of verifications:start,"),
         (with_key("scopes = []"), "applications[0].keys[0].scopes must name a scope"),

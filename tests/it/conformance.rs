@@ -62,6 +62,7 @@ on_both_stores! {
     the_last_miss_that_is_left_is_one_guess_however_many_are_made_at_once,
     an_ip_has_twenty_starts_and_one_back_each_half_minute,
     an_application_has_the_starts_that_it_is_given_and_what_is_refused_takes_nothing,
+    a_test_applications_number_is_zeros_and_its_mail_is_never_queued,
 }
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
@@ -228,7 +229,7 @@ async fn another_applications_id_leads_nowhere(store: TestStore) {
     assert!(store.asks.end.ask(end, deadline).await.is_err());
     for _ in 0..6 {
         let (application, id, number) = (bank.clone(), verification.id.clone(), mail.number.clone());
-        let check = fiador::messages::DecideCheck { application, id, number, operation: new_operation() };
+        let check = fiador::messages::DecideCheck { application, id, number, is_test: false, operation: new_operation() };
         let answer = store.asks.check.ask(check, deadline).await;
         assert_eq!(answer, Err(fiador::supervision::AskError::Refused(Failure::Refused(Refusal::NotFound))));
     }
@@ -493,4 +494,20 @@ async fn an_application_has_the_starts_that_it_is_given_and_what_is_refused_take
     assert_eq!(store.charge(both("203.0.113.11")).await, spent(Budget::ApplicationStarts, 21));
     let more = Charge::of_application(Allowance::hourly(4, 120));
     store.charge(vec![more]).await.unwrap(); // what the application is given may change at any time
+}
+
+async fn a_test_applications_number_is_zeros_and_its_mail_is_never_queued(store: TestStore) {
+    let opening = || OpenVerification { is_test: true, ..TestStore::opening("ada@example.org") };
+    for _ in 0..20 {
+        let opened = store.open(opening()).await.unwrap();
+        let id = &opened.verification.id;
+        assert_eq!((opened.message, opened.verification.delivery.unwrap().status), (None, DeliveryStatus::Captured));
+        for _ in 0..10 {
+            assert_eq!(store.resend_as(new_operation(), id).await.unwrap().message, None);
+        }
+        assert!(store.claim(8).await.is_empty());
+        assert_eq!(store.check(id, "00000000").await, refused(Refusal::NotFound)); // as the check of a real one
+        assert_eq!(store.check_as_test(id, "00000000").await.unwrap().token, Some(Token::Text("tok-1".to_owned())));
+    }
+    store.start("ada@example.org").await; // nothing was charged
 }

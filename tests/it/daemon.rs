@@ -19,3 +19,4 @@ mod requests;
 mod stop;
 mod system;
 mod systemd;
+mod test_application;

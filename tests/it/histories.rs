@@ -50,12 +50,13 @@ struct Start {
     body: u8,
     with_lease: bool,
     is_found_by_number: bool,
+    is_test: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     LookUp,
-    Check { operation: u8, guess: Guess },
+    Check { operation: u8, guess: Guess, is_test: bool },
     CheckByNumber { operation: u8 },
     Resend { operation: u8, with_lease: bool },
     Cancel,
@@ -75,8 +76,9 @@ fn wait() -> impl Strategy<Value = Step> {
 
 prop_compose! {
     fn start()(address in 0..2_u8, operation in 0..4_u8, is_other_body in prop::bool::weighted(0.1), with_lease: bool,
-               is_found_by_number in prop::bool::weighted(0.3)) -> Step {
-        Step::Start(Start { address, operation, body: u8::from(is_other_body), with_lease, is_found_by_number })
+               is_found_by_number in prop::bool::weighted(0.3), is_test in prop::bool::weighted(0.2)) -> Step {
+        let (body, is_test) = (u8::from(is_other_body), is_test && !is_found_by_number);
+        Step::Start(Start { address, operation, body, with_lease, is_found_by_number, is_test })
     }
 }
 
@@ -84,7 +86,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     let guess = || prop_oneof![2 => Just(Guess::Right), 5 => Just(Guess::Wrong), 1 => Just(Guess::TooShort)];
     prop_oneof![
         2 => Just(Deed::LookUp),
-        6 => (0..12_u8, guess()).prop_map(|(operation, guess)| Deed::Check { operation, guess }),
+        6 => (0..12_u8, guess(), any::<bool>()).prop_map(|(operation, guess, is_test)| Deed::Check { operation, guess, is_test }),
         2 => (0..12_u8).prop_map(|operation| Deed::CheckByNumber { operation }),
         2 => (0..3_u8, any::<bool>()).prop_map(|(operation, with_lease)| Deed::Resend { operation, with_lease }),
         1 => Just(Deed::Cancel),

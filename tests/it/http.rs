@@ -6,4 +6,5 @@ mod h2;
 mod refusals;
 mod replies;
 mod server;
+mod test_application;
 mod tls;

@@ -274,7 +274,7 @@ async fn a_key_opens_what_it_is_granted_until_it_runs_out() {
     let present = |api_key: &str, scope| {
         authenticate.ask(Authenticate { api_key: api_key.to_owned(), from: Ipv4Addr::LOCALHOST.into(), scope }, PATIENCE)
     };
-    let principal = Principal { application: ApplicationName::parse("test").unwrap(), key: label };
+    let principal = Principal { application: ApplicationName::parse("test").unwrap(), key: label, is_test: false };
 
     assert_eq!(present(key.as_str(), Scope::CheckNumbers).await, Ok(principal.clone()));
     assert_eq!(present(ApiKey::draw().as_str(), Scope::CheckNumbers).await, Err(AskError::Refused(Denied::Unknown)));

@@ -7,3 +7,4 @@ mod mails;
 mod one_address;
 mod onlooker;
 mod starts;
+mod test_application;

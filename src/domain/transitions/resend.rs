@@ -21,7 +21,7 @@ pub struct Resend {
     pub with_lease: bool,
 }
 
-/// A mail that is still on its way is not sent twice; else the budgets decide.
+/// A mail that is still on its way is not sent twice, and one of a test application never; else the budgets decide.
 pub fn resend(mut record: AddressRecord, request: &Resend, now: Moment) -> Outcome<Result<Mailing, Refusal>> {
     record.age(now);
     if let Some(tombstone) = record.tombstone(&request.key) {
@@ -37,11 +37,11 @@ pub fn resend(mut record: AddressRecord, request: &Resend, now: Moment) -> Outco
     if let Some(refusal) = refused(verification, now) {
         return Outcome::unchanged(Err(refusal));
     }
-    let is_on_its_way = verification.message.due_at().is_some();
-    if !is_on_its_way && let Err(refusal) = record.take_further_send(&request.key, now) {
+    let sends_another = verification.message.due_at().is_none() && !verification.message.is_withheld();
+    if sends_another && let Err(refusal) = record.take_further_send(&request.key, now) {
         return Outcome::unchanged(Err(refusal));
     }
-    queue(record, request, is_on_its_way, now)
+    queue(record, request, sends_another, now)
 }
 
 fn refused(verification: &Verification, now: Moment) -> Option<Refusal> {
@@ -49,17 +49,16 @@ fn refused(verification: &Verification, now: Moment) -> Option<Refusal> {
     ended(verification.status(now)).or_else(|| comes_too_late.then_some(Refusal::Expired))
 }
 
-fn queue(mut record: AddressRecord, request: &Resend, is_on_its_way: bool, now: Moment) -> Outcome<Result<Mailing, Refusal>> {
+fn queue(mut record: AddressRecord, request: &Resend, sends_another: bool, now: Moment) -> Outcome<Result<Mailing, Refusal>> {
     let address_checks_left = record.wrong_checks_left(now);
     let verification = record.verification_mut(&request.key).expect("`resend` found it");
     remember(verification, request.operation);
-    if !is_on_its_way {
+    if sends_another {
         verification.message = verification.message.again(request.message_id.clone(), now);
         verification.sends += 1;
     }
     let view = verification.view(&request.id, address_checks_left, now);
-    let wants_lease = request.with_lease && !is_on_its_way;
-    let message = if wants_lease { verification.lease_message(request.handle, now) } else { None };
+    let message = if request.with_lease && sends_another { verification.lease_message(request.handle, now) } else { None };
     let effects = verification.message.due_at().map(Effect::Enqueue).into_iter().collect();
     Outcome::changed(Ok(Mailing { view, message, is_repetition: false }), record, effects)
 }

@@ -39,6 +39,8 @@ pub struct Start {
     pub wrong_checks: u8,
     /// The mail's `Message-ID`.
     pub message_id: String,
+    /// Whether its application is a test one: then no mail is queued, leased or charged.
+    pub is_test: bool,
     /// Whether the first lease is wanted.
     pub with_lease: bool,
     /// Why nothing may be opened, if that is so: what all but a repetition is told.
@@ -66,13 +68,14 @@ pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome
         return Outcome::unchanged(Err(refusal.clone()));
     }
     let mut effects = if request.lookup.is_some() { replace_pending(&mut record, now) } else { Vec::new() };
-    if let Err(refusal) = record.take_first_send(now) {
+    let taken = if request.is_test { record.take_place(now) } else { record.take_first_send(now) };
+    if let Err(refusal) = taken {
         return Outcome::unchanged(Err(refusal));
     }
     let mut verification = open(request, now);
     let view = verification.view(&request.id, record.wrong_checks_left(now), now);
     let message = if request.with_lease { verification.lease_message(request.handle, now) } else { None };
-    effects.push(Effect::Enqueue(verification.message.due_at().unwrap_or(now)));
+    effects.extend(verification.message.due_at().map(Effect::Enqueue));
     effects.extend(request.has_token.then_some(Effect::StoreToken(verification.expires_at)));
     effects.extend(request.lookup.map(|number| Effect::StoreNumber(number, verification.expires_at)));
     record.add(verification);
@@ -104,6 +107,7 @@ fn find_own(record: &AddressRecord, request: &Start, now: Moment) -> Option<Resu
 
 fn open(request: &Start, now: Moment) -> Verification {
     let number = request.number.clone();
+    let queued = if request.is_test { QueuedMessage::withheld } else { QueuedMessage::new };
     Verification {
         key: request.key,
         fingerprint: request.fingerprint,
@@ -121,8 +125,8 @@ fn open(request: &Start, now: Moment) -> Verification {
         wrong_checks_left: request.wrong_checks,
         checks: Vec::new(),
         end: None,
-        message: QueuedMessage::new(request.message_id.clone(), now),
-        sends: 1,
+        message: queued(request.message_id.clone(), now),
+        sends: u8::from(!request.is_test),
         resends: Vec::new(),
     }
 }

@@ -22,6 +22,7 @@ impl Checking {
         application: ApplicationName,
         id: VerificationId,
         number: &IdentityNumber,
+        is_test: bool,
         operation: &OperationId,
     ) -> Option<Self> {
         let handle = vault.handle_in(&application, &id)?;
@@ -31,6 +32,7 @@ impl Checking {
             operation: vault.operation(application.as_str(), &operation.0, id.as_str()),
             number_hash: vault.number(&key, number.as_str()),
             digits: u8::try_from(number.as_str().len()).expect("a number has at most 15 digits"),
+            is_test,
         };
         Some(Self { application, id, handle, check })
     }

@@ -14,6 +14,15 @@ use crate::kit::stores::TestStore;
 /// A verification: its address and the operation that started it.
 pub type Which = (u8, u8);
 
+/// A number, and by whom it is presented.
+#[derive(Clone, Copy)]
+pub struct Presented {
+    pub operation: u8,
+    pub guess: Guess,
+    pub digits: usize,
+    pub is_test: bool,
+}
+
 /// What a store would keep, in memory and in clear.
 #[derive(Clone, Default)]
 pub struct Model {
@@ -66,6 +75,7 @@ impl Model {
             has_token: true,
             wrong_checks: usual.wrong_checks,
             message_id: String::new(),
+            is_test: wish.is_test,
             with_lease: wish.with_lease,
             refusal: None,
         };
@@ -78,13 +88,14 @@ impl Model {
         view.as_ref().map_or_else(Said::refused, Said::view)
     }
 
-    pub fn check(&mut self, of: Which, operation: u8, guess: Guess, digits: usize, now: Moment) -> Said {
-        approved(&self.decide_check(of, operation, guess, digits, now))
+    pub fn check(&mut self, of: Which, presented: Presented, now: Moment) -> Said {
+        approved(&self.decide_check(of, presented, now))
     }
 
-    fn decide_check(&mut self, of: Which, operation: u8, guess: Guess, digits: usize, now: Moment) -> Result<Approved, Refusal> {
+    fn decide_check(&mut self, of: Which, presented: Presented, now: Moment) -> Result<Approved, Refusal> {
+        let Presented { operation, guess, digits, is_test } = presented;
         let digits = u8::try_from(digits).unwrap();
-        let request = Check { key: key(of), operation: [operation; 16], number_hash: number_hash(guess), digits };
+        let request = Check { key: key(of), operation: [operation; 16], number_hash: number_hash(guess), digits, is_test };
         let outcome = check(self.record(of), &request, now);
         self.commit(of, outcome)
     }
@@ -94,7 +105,7 @@ impl Model {
         if self.numbers.get(&of).is_none_or(|&until| until <= now) {
             return Said::refused(&Refusal::NumberUnknown);
         }
-        match self.decide_check(of, operation, Guess::Right, digits, now) {
+        match self.decide_check(of, Presented { operation, guess: Guess::Right, digits, is_test: false }, now) {
             Err(refusal) if !matches!(refusal, Refusal::BudgetSpent { .. } | Refusal::IdempotencyMismatch) => {
                 Said::refused(&Refusal::NumberUnknown)
             }

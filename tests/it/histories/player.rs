@@ -11,7 +11,7 @@ use fiador::{
 
 use super::{
     Deed, Guess, Start, Step,
-    model::{Model, Which},
+    model::{Model, Presented, Which},
     said::Said,
 };
 use crate::kit::stores::{TestStore, new_operation};
@@ -91,6 +91,7 @@ impl<'a> Player<'a> {
             token: Some(Token::Text(format!("tok-{}", start.body))),
             digits: if start.is_found_by_number { 12 } else { 8 },
             is_found_by_number: start.is_found_by_number,
+            is_test: start.is_test,
             with_lease: start.with_lease,
             operation: self.operation(start.address, start.operation),
             ..TestStore::opening(&address)
@@ -108,7 +109,8 @@ impl<'a> Player<'a> {
         assert!(self.known.get(&of).is_none_or(|known| known.id == id), "an operation leads to one id");
         if !opened.is_repetition {
             let (token, digits) = (opening.token.unwrap(), opening.digits.into());
-            let before = self.known.insert(of, Known { id, token, digits, number: None, message_ids: Vec::new() });
+            let number = opening.is_test.then(|| "0".repeat(digits));
+            let before = self.known.insert(of, Known { id, token, digits, number, message_ids: Vec::new() });
             self.started.extend(before.is_none().then_some(of)); // an hour after its end an operation starts anew
         }
         self.note_mail(of, opened);
@@ -139,11 +141,12 @@ impl<'a> Player<'a> {
                 let said = viewed(&self.store.look_up(&id).await);
                 self.expect(before, &said, |model, now| model.look_up(of, now));
             }
-            Deed::Check { operation, guess } => {
+            Deed::Check { operation, guess, is_test } => {
                 let Some(number) = self.number(of, guess) else { return };
-                let answer = self.store.check_as(self.operation(0, operation), &id, &number).await;
+                let answer = self.store.check_with(self.operation(0, operation), &id, &number, is_test).await;
                 let said = self.approved(of, &answer);
-                self.expect(before, &said, |model, now| model.check(of, operation, guess, number.len(), now));
+                let presented = Presented { operation, guess, digits: number.len(), is_test };
+                self.expect(before, &said, |model, now| model.check(of, presented, now));
             }
             Deed::CheckByNumber { operation } => {
                 let Some(number) = self.number(of, Guess::Right) else { return };
@@ -210,8 +213,8 @@ impl<'a> Player<'a> {
     fn number(&self, of: Which, guess: Guess) -> Option<String> {
         match guess {
             Guess::Right => self.known[&of].number.clone(),
-            Guess::Wrong => Some("0".repeat(self.known[&of].digits)),
-            Guess::TooShort => Some("0".repeat(self.known[&of].digits - 1)),
+            Guess::Wrong => Some("1".repeat(self.known[&of].digits)),
+            Guess::TooShort => Some("1".repeat(self.known[&of].digits - 1)),
         }
     }
 

@@ -27,6 +27,7 @@ pub fn application() -> Application {
         reply_to: Some(address("help@shop.example")),
         lookup: Lookup::Id,
         number_in_subject: false,
+        is_test: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),
     }

@@ -43,6 +43,8 @@ pub struct Answers {
     pub cancel: Result<(), Failure>,
     pub readiness: Result<Vec<NotReady>, Failure>,
     pub inbox: Vec<CapturedMail>,
+    /// Whether the application is a test one.
+    pub is_test: bool,
     /// A scope that the key lacks.
     pub lacked_scope: Option<Scope>,
     /// It panics instead.
@@ -58,6 +60,7 @@ impl Default for Answers {
             cancel: Ok(()),
             readiness: Ok(Vec::new()),
             inbox: Vec::new(),
+            is_test: false,
             lacked_scope: None,
             falls: false,
         }
@@ -171,9 +174,9 @@ impl Handler<Authenticate> for ScriptedGateway {
 
     fn handle(&mut self, ask: Authenticate, _: &mut Context<Self>) -> Self::Result {
         *self.script.0.authentications.lock().unwrap() += 1;
-        let lacked = self.script.answers().lacked_scope;
-        let principal =
-            Principal { application: ApplicationName::parse("shop").unwrap(), key: ApiKeyGrant::new([7; 32]).label() };
+        let (lacked, is_test) = (self.script.answers().lacked_scope, self.script.answers().is_test);
+        let (application, key) = (ApplicationName::parse("shop").unwrap(), ApiKeyGrant::new([7; 32]).label());
+        let principal = Principal { application, key, is_test };
         match ask.api_key == KEY {
             true if lacked == Some(ask.scope) => Err(Denied::ScopeMissing(principal, ask.scope)),
             true => Ok(principal),

@@ -127,6 +127,7 @@ impl TestStore {
             mail_domain: "example.org".to_owned(),
             context_ip: None,
             is_found_by_number: false,
+            is_test: false,
             with_lease: true,
             refusal: None,
             operation: new_operation(),
@@ -152,10 +153,25 @@ impl TestStore {
         self.check_as(new_operation(), id, number).await
     }
 
+    /// As that of a test application.
+    pub async fn check_as_test(&self, id: &VerificationId, number: &str) -> Result<Approval, Failure> {
+        self.check_with(new_operation(), id, number, true).await
+    }
+
     pub async fn check_as(&self, operation: OperationId, id: &VerificationId, number: &str) -> Result<Approval, Failure> {
-        let application = shop();
+        self.check_with(operation, id, number, false).await
+    }
+
+    pub async fn check_with(
+        &self,
+        operation: OperationId,
+        id: &VerificationId,
+        number: &str,
+        is_test: bool,
+    ) -> Result<Approval, Failure> {
+        let (application, id) = (shop(), id.clone());
         let number = IdentityNumber::parse(number).unwrap();
-        let check = DecideCheck { application, id: id.clone(), number, operation };
+        let check = DecideCheck { application, id, number, is_test, operation };
         self.asks.check.ask(check, DEADLINE).await.map_err(failure)
     }
 

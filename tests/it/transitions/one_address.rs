@@ -18,6 +18,8 @@ const HANDLE: [u8; 16] = [7; 16];
 
 pub struct OneAddress {
     pub now: Moment,
+    /// Whether it is an address of a test application.
+    pub is_test: bool,
     /// What the last operation changed beside the record.
     pub effects: Vec<Effect>,
     /// The record as it was last committed, in the bytes that a store seals.
@@ -52,6 +54,7 @@ pub fn request(n: u32) -> Start {
         has_token: true,
         wrong_checks: 5,
         message_id: format!("<{n:022}@example.org>"),
+        is_test: false,
         with_lease: true,
         lookup: None,
         refusal: None,
@@ -90,7 +93,11 @@ fn hash(number: &str) -> KeyedHash {
 
 impl OneAddress {
     pub fn new() -> Self {
-        Self { now: Moment(1_800_000_000_000), effects: Vec::new(), stored: None, operations: 0 }
+        Self { now: Moment(1_800_000_000_000), is_test: false, effects: Vec::new(), stored: None, operations: 0 }
+    }
+
+    pub fn of_a_test_application() -> Self {
+        Self { is_test: true, ..Self::new() }
     }
 
     pub fn wait(&mut self, seconds: u64) {
@@ -121,7 +128,7 @@ impl OneAddress {
 
     /// A request that no one has made yet.
     pub fn new_request(&mut self) -> Start {
-        request(self.new_operation())
+        Start { is_test: self.is_test, ..request(self.new_operation()) }
     }
 
     pub fn new_operation(&mut self) -> u32 {
@@ -147,6 +154,7 @@ impl OneAddress {
             operation: u128::from(operation).to_be_bytes(),
             number_hash: hash(number),
             digits: u8::try_from(number.len()).unwrap(),
+            is_test: self.is_test,
         };
         let outcome = check(self.record(), &request, self.now);
         self.commit(outcome)
@@ -184,7 +192,7 @@ impl OneAddress {
         stored.filter(|record| record.keep_until() > self.now).unwrap_or_default()
     }
 
-    fn commit<A>(&mut self, outcome: Outcome<A>) -> A {
+    pub fn commit<A>(&mut self, outcome: Outcome<A>) -> A {
         self.effects.clear();
         if let Some(commit) = outcome.commit {
             self.effects = commit.effects;
