@@ -3,7 +3,7 @@
 use super::tags::line_at;
 
 /// In whatever text.
-const MARKS: [&str; 10] = ["://", "http:", "https:", "www.", "mailto:", "javascript:", "url(", "url=", "@import", "image-set("];
+const MARKS: [&str; 9] = ["://", "http:", "https:", "www.", "mailto:", "javascript:", "url(", "@import", "image-set("];
 
 /// With something else than a letter, digit or hyphen after it.
 const ELEMENTS: [&str; 20] = [
@@ -30,7 +30,20 @@ const ELEMENTS: [&str; 20] = [
 ];
 
 /// With `=` after it, and no letter or digit before it.
-const ATTRIBUTES: [&str; 7] = ["action", "background", "formaction", "href", "poster", "src", "srcset"];
+const ATTRIBUTES: [&str; 12] = [
+    "action",
+    "background",
+    "formaction",
+    "href",
+    "onclick",
+    "onerror",
+    "onload",
+    "onmouseover",
+    "poster",
+    "src",
+    "srcset",
+    "url",
+];
 
 /// The first of them in `text`, in any case, and the line that it stands on.
 pub(super) fn first(text: &str) -> Option<(usize, &'static str)> {
