@@ -1,4 +1,5 @@
-//! The HTTP front over real sockets: replies, refusals in their order, strict bodies, the dev inbox, the accept loop, TLS and HTTP/2.
+//! The HTTP front over real sockets: replies, refusals in their order, strict bodies, the dev inbox, the accept loop, TLS and
+//! HTTP/2.
 
 mod dev_inbox;
 mod framing;
