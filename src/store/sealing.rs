@@ -160,4 +160,14 @@ mod tests {
         assert!(vault.open_token(&place(&other), &sealed).is_err());
         assert!(vault.open_token(&TokenPlace { expires_at: Moment(10), ..place(&own) }, &sealed).is_err());
     }
+
+    #[test]
+    fn no_nonce_is_drawn_twice() {
+        let vault = Vault::new(KeyRing::generate(&mut system_random()));
+        let sealed: Vec<_> = (0..2_000).map(|_| vault.seal_record(&mut system_random(), Handle([1; 16]), &1_u8)).collect();
+        let nonces: std::collections::BTreeSet<_> = sealed.iter().map(|sealed| version(sealed).unwrap()).collect();
+
+        assert_eq!(nonces.len(), sealed.len());
+        assert!(nonces.iter().all(|nonce| nonce.len() == 24));
+    }
 }

@@ -170,6 +170,27 @@ fn the_domain_waits_for_nothing_and_reads_no_clock() {
     }
 }
 
+/// Where secrets are compared, and what with.
+const COMPARISONS: &[(&str, &str)] = &[
+    ("src/actors/gateway.rs", "key.hash.ct_eq(&presented)"),
+    ("src/config/secret.rs", "self.0.as_bytes().ct_eq(other.0.as_bytes())"),
+    ("src/domain/transitions/check.rs", "one.ct_eq(other)"),
+];
+
+#[test]
+fn secrets_are_compared_in_constant_time() {
+    let sources = sources("src");
+    for (path, comparison) in COMPARISONS {
+        let source = sources.iter().find(|source| source.path == *path).unwrap();
+        assert!(source.text.contains(comparison), "{path}: {comparison}");
+    }
+    for source in &sources {
+        for plain in ["number_hash ==", "== number_hash", ".hash == presented", ".lookup ==", "as_str() == presented"] {
+            assert!(!source.text.contains(plain), "{}: {plain}", source.path);
+        }
+    }
+}
+
 #[test]
 fn no_file_is_longer_than_can_be_proofread() {
     for file in ["src", "tests"].into_iter().flat_map(sources) {

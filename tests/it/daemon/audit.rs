@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kit::{
     caller::{Caller, other_than},
-    daemon::{Daemon, Home},
+    daemon::{Daemon, Home, application_whose_key},
     http::Reply,
 };
 
@@ -67,6 +67,21 @@ async fn starts_checks_refusals_and_approvals_are_written_down_with_who_asked() 
     for secret in [id.as_str(), &number, &key, "ada@", "tok-1", "\u{1b}", "31m"] {
         assert!(!text.contains(secret), "{secret:?} in {text}");
     }
+}
+
+#[tokio::test]
+async fn a_key_used_beyond_its_scope_is_written_down_with_whose_it_is() {
+    let (home, key) = (Home::new(), ApiKey::draw());
+    let block = application_whose_key("shop", key.as_str(), ", scopes = [\"verifications:check\"]");
+    home.write("config.toml", &format!("{CONFIG}{block}"));
+    let daemon = home.start().await;
+    Caller::of(&daemon, key.as_str()).start(&json!({"email": "ada@example.org"})).await;
+
+    let lines = lines(&home, daemon).await;
+
+    assert_eq!(told(&lines[1]), ("verification.start", Some(403), Some("scope-missing")));
+    assert_eq!((&lines[1]["application"], &lines[1]["reason"]), (&json!("shop"), &json!("scope-missing")));
+    assert_eq!(lines[1]["key"].as_str().map(str::len), Some(8));
 }
 
 #[tokio::test]

@@ -66,6 +66,34 @@ async fn too_many_and_too_long_headers_are_a_431() {
 }
 
 #[actix::test]
+async fn headers_of_a_connection_and_line_ends_do_not_pass_over_http_2() {
+    let front = encrypted_front(Limits::default()).await;
+    for (name, value) in [
+        ("connection", "keep-alive"),
+        ("transfer-encoding", "chunked"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-connection", "keep-alive"),
+        ("upgrade", "h2c"),
+        ("te", "gzip"),
+        ("x-a", "b\r\nx-forwarded-for: 10.0.0.1"),
+        ("x-a", "b\nc"),
+        ("x-a", "b\rc"),
+        ("x-a", "b\0c"),
+        ("x-a\r\nx-b", "c"),
+        ("X-A", "b"),
+    ] {
+        let mut client = raw(&front).await;
+        let request = client.request_with(name, value);
+        client.write(&request).await;
+        assert!(timeout(PATIENCE, client.refuses()).await.unwrap(), "{name:?}: {value:?}");
+    }
+    let mut client = raw(&front).await;
+    let request = client.request_with("x-a", "b c");
+    client.write(&request).await;
+    assert!(!timeout(PATIENCE, client.refuses()).await.unwrap());
+}
+
+#[actix::test]
 async fn streams_that_are_opened_and_reset_at_once_end_their_connection() {
     let front = encrypted_front(Limits::default()).await;
     let (other, mut attacker) = (client(&front).await, raw(&front).await);

@@ -80,6 +80,8 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+/// `:status: 400` as HPACK's static table has it (RFC 7541, appendix A).
+const STATUS_400: u8 = 0x80 | 12;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 pub const ENHANCE_YOUR_CALM: u8 = 11;
 
@@ -96,6 +98,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawH2<S> {
     pub fn request(&mut self) -> Vec<u8> {
         let stream = self.open();
         frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET", "/health/live"))
+    }
+
+    /// Those of one more field in a request that is whole but for it.
+    pub fn request_with(&mut self, name: &str, value: &str) -> Vec<u8> {
+        let stream = self.open();
+        let mut head = head("GET", "/health/live");
+        field(&mut head, name, value);
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &head)
+    }
+
+    /// Whether the peer refuses to answer the newest request: it resets its stream, answers with a 4xx, or ends the connection.
+    pub async fn refuses(&mut self) -> bool {
+        loop {
+            match self.next().await {
+                Some((RST_STREAM | GOAWAY, ..)) | None => return true,
+                Some((HEADERS, _, block)) => return block.first() == Some(&STATUS_400),
+                Some(_) => {}
+            }
+        }
     }
 
     /// Those of a header that does not end.
@@ -182,11 +203,15 @@ fn head(method: &str, path: &str) -> Vec<u8> {
     ];
     let mut block = Vec::new();
     for (name, value) in fields {
-        block.push(0);
-        for text in [name, value] {
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend(text.as_bytes());
-        }
+        field(&mut block, name, value);
     }
     block
+}
+
+fn field(block: &mut Vec<u8>, name: &str, value: &str) {
+    block.push(0);
+    for text in [name, value] {
+        block.push(u8::try_from(text.len()).unwrap());
+        block.extend(text.as_bytes());
+    }
 }
