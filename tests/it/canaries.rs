@@ -105,9 +105,8 @@ async fn a_front_whose_gateway_falls_stalls_or_is_flooded_repeats_no_secret() {
     witness.note("a Gateway that is busy", Reply::to(start()).await, &[]);
     witness.note("a handler that panics", Reply::to(front.anonymous(Method::GET, "/health/live")).await, &[]);
     let head = format!(
-        "POST /v1/verifications/{ID}/check HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"number\":\"canary.ada@example.org",
-        KEY
+        "POST /v1/verifications/{ID}/check HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"number\":\"canary.ada@example.org"
     );
     let limits = Limits { body_time: Duration::from_millis(50), ..Limits::default() };
     let front = TestFront::start_with(Wishes { limits, ..Wishes::default() }).await;

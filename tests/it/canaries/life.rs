@@ -85,7 +85,9 @@ impl<'a> Life<'a> {
         let mut witness = Witness::default();
         witness.canaries.plant("SMTP password", PASSWORD);
         witness.canaries.plant("panic", PANIC);
-        keys.iter().for_each(|key| witness.canaries.plant("API key", key));
+        for key in &keys {
+            witness.canaries.plant("API key", key);
+        }
         if let Some((_, password)) = setting.redis {
             home.write("redis-password", password);
             witness.canaries.plant("Redis password", password);

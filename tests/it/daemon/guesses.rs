@@ -47,7 +47,7 @@ type Counts = BTreeMap<String, usize>;
 /// The code of the answer to this guess, asked again while there is none. A guess that is no operation of its own may have been
 /// charged when its answer was lost: that is told as `lost` besides.
 async fn guess(caller: &Caller, id: &str, nth: usize, number: &str) -> Vec<String> {
-    let is_operation = nth % 2 == 0;
+    let is_operation = nth.is_multiple_of(2);
     let mut codes = Vec::new();
     loop {
         let request = caller.checking(id, number);

@@ -184,9 +184,9 @@ async fn record_and_token(liar: &Liar, store: &TestStore, of: &VerificationView,
     let _ = store.check(&of.id, wrong).await;
     let reply = heard.lock().unwrap().clone();
     let rest = reply.strip_prefix(b"*2\r\n").unwrap();
-    let head = rest.iter().position(|&byte| byte == b'\n').unwrap();
-    let length: usize = str::from_utf8(&rest[1..head]).unwrap().trim_end().parse().unwrap();
-    let (record, token) = rest.split_at(head + 1 + length + 2);
+    let line_end = rest.iter().position(|&byte| byte == b'\n').unwrap();
+    let length: usize = str::from_utf8(&rest[1..line_end]).unwrap().trim_end().parse().unwrap();
+    let (record, token) = rest.split_at(line_end + 1 + length + 2);
     [record.to_vec(), token.to_vec()]
 }
 

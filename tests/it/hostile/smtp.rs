@@ -51,7 +51,9 @@ fn impatient_with_account(sink: &SmtpSink) -> SmtpSettings {
 
 /// What becomes of as many mails as there are answers, sent at once to a server that gives each of them one at this step.
 async fn sent_to(sink: &SmtpSink, step: Step, answers: &[Answer]) -> Vec<MessageOutcome> {
-    answers.iter().for_each(|answer| sink.script(step, answer.clone()));
+    for answer in answers {
+        sink.script(step, answer.clone());
+    }
     let route = Route::smtp(vec![impatient_with_account(sink)]).unwrap();
     let sending = answers.iter().map(async |_| {
         let asked_at = Instant::now();

@@ -89,7 +89,9 @@ fn files_under(directory: &Path) -> Vec<PathBuf> {
 pub fn encodings(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let each = |write: fn(&mut String, u8)| {
         let mut text = String::new();
-        secret.iter().for_each(|&byte| write(&mut text, byte));
+        for &byte in secret {
+            write(&mut text, byte);
+        }
         text.into_bytes()
     };
     let utf16 = |bytes: fn(u8) -> [u8; 2]| secret.iter().flat_map(|&byte| bytes(byte)).collect();
@@ -134,7 +136,7 @@ fn a_secret_is_found_in_every_encoding_and_nothing_where_there_is_none() {
     let mut canaries = Canaries::default();
     canaries.plant("address", secret);
     let scanner = canaries.scanner();
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = secret.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let utf16: Vec<u16> = "ada+tag@example.org/".encode_utf16().collect();
     canaries.plant("ascii", "ada+tag@example.org/");
     let in_utf16 = canaries.scanner();

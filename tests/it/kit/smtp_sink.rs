@@ -324,7 +324,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             content.push_str("\r\n");
         }
         let is_number = |line: &&str| line.len() >= 6 && line.bytes().all(|byte| byte.is_ascii_digit());
-        self.number = content.lines().find(is_number).unwrap_or_default().to_owned();
+        content.lines().find(is_number).unwrap_or_default().clone_into(&mut self.number);
         self.shared.numbers.lock().unwrap().push(self.number.clone());
         let mail = Taken { sender: self.sender.clone(), recipient: self.recipient.clone(), content };
         let is_scripted = self.shared.script.lock().unwrap().get(&Step::Dot).is_some_and(|answers| !answers.is_empty());
