@@ -5,18 +5,21 @@ use std::{
     collections::BTreeMap,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use crate::{
     api_key::ApiKey,
     domain::{ApiKeyGrant, Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
+    private_file::{PrivateFile, PrivateFileError},
 };
+
+/// No key's file is longer, in bytes.
+const LONGEST_FILE: u64 = 1024;
 
 /// Why there is no demo application.
 #[derive(Debug, Error)]
@@ -32,9 +35,14 @@ pub enum DemoError {
     /// The file holds something else than a key.
     #[error("{0}: must hold one key, fdr_ and 43 characters; delete it and the next start makes a new one")]
     NotAKey(String),
-    /// Others than its owner can use the key.
-    #[error("{0}: others than its owner can read or write it; chmod 600 {0}")]
-    NotPrivate(String),
+    /// The key cannot be read, or not by its owner alone.
+    #[error("{} {error}", path.display())]
+    NotPrivate {
+        /// The key's file.
+        path: PathBuf,
+        /// Why.
+        error: PrivateFileError,
+    },
 }
 
 /// The demo application, its mails sent by `sender`, and the path of its key: `demo.key` in `data_dir`, both made when missing,
@@ -97,12 +105,7 @@ fn write_private(path: &Path, line: &str) -> io::Result<()> {
 }
 
 fn read_key(path: &Path) -> Result<ApiKey, DemoError> {
-    let shown = || path.display().to_string();
-    let mode = fs::metadata(path).map_err(|error| failed(path, error))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(DemoError::NotPrivate(shown()));
-    }
-    let bytes = Zeroizing::new(fs::read(path).map_err(|error| failed(path, error))?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| DemoError::NotAKey(shown()))?;
-    ApiKey::parse(text.trim_end()).ok_or_else(|| DemoError::NotAKey(shown()))
+    let read = PrivateFile::at(path).read(LONGEST_FILE);
+    let text = read.map_err(|error| DemoError::NotPrivate { path: path.to_owned(), error })?;
+    ApiKey::parse(text.trim_end()).ok_or_else(|| DemoError::NotAKey(path.display().to_string()))
 }

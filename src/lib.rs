@@ -43,6 +43,7 @@ pub mod live;
 pub mod mail;
 pub mod messages;
 pub mod meters;
+pub mod private_file;
 pub mod store;
 pub mod supervision;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use crate::{
         LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, ResendMail, SettleMessage,
     },
     store::{
-        KeyRing, Vault,
+        Vault,
         redis::{Link, Redis, RedisSettings},
     },
 };
@@ -20,7 +20,7 @@ use crate::{
 /// See the module.
 pub struct RedisStore {
     settings: RedisSettings,
-    ring: KeyRing,
+    vault: Vault,
     clock: Clock,
     /// Made anew by each life.
     link: Rc<Link>,
@@ -29,10 +29,10 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// A store that connects as soon as it is started.
-    pub fn new(settings: RedisSettings, ring: KeyRing, clock: Clock) -> Self {
-        let link = Rc::new(Link::new(settings.clone(), ring.fingerprint(), clock.clone()));
-        let records = Rc::new(Redis::new(link.clone(), Vault::new(ring.clone())));
-        Self { settings, ring, clock, link, records }
+    pub fn new(settings: RedisSettings, vault: Vault, clock: Clock) -> Self {
+        let link = Rc::new(Link::new(settings.clone(), vault.fingerprint(), clock.clone()));
+        let records = Rc::new(Redis::new(link.clone(), vault.clone()));
+        Self { settings, vault, clock, link, records }
     }
 }
 
@@ -47,7 +47,7 @@ impl Actor for RedisStore {
 
 impl Supervised for RedisStore {
     fn restarting(&mut self, _: &mut Self::Context) {
-        *self = Self::new(self.settings.clone(), self.ring.clone(), self.clock.clone());
+        *self = Self::new(self.settings.clone(), self.vault.clone(), self.clock.clone());
     }
 }
 

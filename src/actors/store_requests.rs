@@ -152,7 +152,8 @@ pub(super) async fn settle(records: &impl Records, ask: SettleMessage) -> Result
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 fn failure(error: StoreError) -> Failure {
     match error {
-        StoreError::Unavailable(_) => Failure::Unavailable, // told in the log by whoever lost the connection or the file
+        // told in the log by whoever lost the connection or the file, or found a key missing
+        StoreError::Unavailable(_) | StoreError::KeyMissing => Failure::Unavailable,
         StoreError::Contended => Failure::Overloaded,
         StoreError::NoFreeNumber => {
             tracing::error!("no free number was drawn: the application has too many live numbers for its digits");

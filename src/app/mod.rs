@@ -14,7 +14,7 @@ mod roster;
 mod service;
 mod systemd;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use actix::System;
 use thiserror::Error;
@@ -31,7 +31,7 @@ use systemd::Watchdog;
 
 use crate::{
     audit::AuditError, clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError,
-    meters::MetersError, store::RingError,
+    meters::MetersError, private_file::PrivateFileError, store::RingError,
 };
 
 /// Why the daemon did not start; one line, with what mends it.
@@ -40,6 +40,9 @@ pub enum StartError {
     /// No runtime, thread or directory.
     #[error("{0}: {1}")]
     System(String, std::io::Error),
+    /// A data directory that others may change.
+    #[error("data_dir {} {}", .0.display(), .1)]
+    DataDirectory(PathBuf, PrivateFileError),
     /// No demo application.
     #[error(transparent)]
     Demo(#[from] DemoError),

@@ -2,7 +2,6 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use actix::prelude::*;
 use tokio::sync::mpsc::UnboundedSender;
-use zeroize::Zeroizing;
 
 use super::{
     StartError,
@@ -23,8 +22,9 @@ use crate::{
         transport::Route,
     },
     messages::{Drain, Probe, ReadInbox},
+    private_file,
     store::{
-        self, KeyRing, Vault,
+        self, RingPlace, Vault,
         embedded::{self, Writer},
         redis::{self, RedisSettings},
     },
@@ -54,6 +54,8 @@ fn permits() -> u32 {
 pub struct Parts {
     applications: Live<Applications>,
     clock: Clock,
+    ring: RingPlace,
+    vault: Vault,
     store: StorePlan,
     route: Route,
     renderer: Live<Renderer>,
@@ -66,7 +68,7 @@ pub struct Parts {
 
 #[derive(Clone)]
 enum StorePlan {
-    Redis(Box<(RedisSettings, KeyRing, Clock)>),
+    Redis(Box<RedisSettings>),
     Embedded(Box<Writer>),
 }
 
@@ -104,15 +106,18 @@ impl Parts {
                 Route::memory(Inbox::new(move || clock.now()))
             }
         };
-        let (store, audit_key) = prepare_store(config, clock.clone()).await?;
+        let ring = RingPlace::new(&config.data_dir, config.keyring.clone());
+        let (vault, store) = prepare_store(config, &ring, clock.clone()).await?;
         let audit = match config.audit.clone() {
-            Some(destination) => AuditLog::start(destination, clock.clone(), audit_key)?,
+            Some(destination) => AuditLog::start(destination, clock.clone(), vault.audit_key())?,
             None => AuditLog::off(),
         };
         let renderer = Live::new(Renderer::new(config.templates.clone()));
         Ok(Self {
             applications,
             clock,
+            ring,
+            vault,
             store,
             route,
             renderer,
@@ -129,7 +134,9 @@ impl Parts {
     /// [`StartError`]: nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let applications = applications(config)?;
+        let ring = self.ring.read_successor(&self.vault)?;
         self.audit.reopen()?;
+        self.vault.take_up(ring);
         warn_of_test_applications(&applications);
         self.applications.replace(applications);
         self.renderer.replace(Renderer::new(config.templates.clone()));
@@ -160,9 +167,9 @@ impl Parts {
     /// Starts a store on this arbiter.
     pub fn start_store(&self) -> RunningStore {
         match self.store.clone() {
-            StorePlan::Redis(plan) => {
-                let (settings, ring, clock) = *plan;
-                let store = self.guard("redis-store", permits(), RedisStore::new(settings, ring, clock));
+            StorePlan::Redis(settings) => {
+                let store = RedisStore::new(*settings, self.vault.clone(), self.clock.clone());
+                let store = self.guard("redis-store", permits(), store);
                 RunningStore { asks: StoreAsks::of(&store) }
             }
             StorePlan::Embedded(writer) => {
@@ -219,15 +226,13 @@ fn applications(config: &Config) -> Result<Applications, StartError> {
     Ok(applications.into_iter().map(Arc::new).collect())
 }
 
-/// The store, and the key of its ring that is for the audit log.
-async fn prepare_store(config: &Config, clock: Clock) -> Result<(StorePlan, Zeroizing<[u8; 32]>), StartError> {
+async fn prepare_store(config: &Config, ring: &RingPlace, clock: Clock) -> Result<(Vault, StorePlan), StartError> {
     match &config.store {
         Store::Redis(server) => {
             let settings = RedisSettings::new(server.connection_info());
             let claim = |fingerprint, origin| redis::claim_ring(&settings, fingerprint, origin);
-            let ring = store::open_or_make(&config.data_dir, claim).await?;
-            let audit_key = ring.audit_key();
-            Ok((StorePlan::Redis(Box::new((settings, ring, clock))), audit_key))
+            let vault = Vault::new(store::open_or_make(ring, claim).await?);
+            Ok((vault, StorePlan::Redis(Box::new(settings))))
         }
         Store::Embedded => {
             let path = config.data_dir.join("fiador.redb");
@@ -235,16 +240,19 @@ async fn prepare_store(config: &Config, clock: Clock) -> Result<(StorePlan, Zero
                 let claimed = embedded::claim_ring(&path, &fingerprint, &origin);
                 async { claimed }
             };
-            let ring = store::open_or_make(&config.data_dir, claim).await?;
-            let audit_key = ring.audit_key();
-            Ok((StorePlan::Embedded(Box::new(Writer::start(&path, Vault::new(ring), clock)?)), audit_key))
+            let vault = Vault::new(store::open_or_make(ring, claim).await?);
+            let writer = Writer::start(&path, vault.clone(), clock)?;
+            Ok((vault, StorePlan::Embedded(Box::new(writer))))
         }
     }
 }
 
+/// Makes it when it is missing, and looks at who may change what is in it. Others may look into it, as systemd and container
+/// volumes have it: each file has a mode of its own.
 fn make_directory(path: &Path) -> Result<(), StartError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| StartError::System(path.display().to_string(), error))
+    made.map_err(|error| StartError::System(path.display().to_string(), error))?;
+    private_file::check_directory(path).map_err(|error| StartError::DataDirectory(path.to_owned(), error))
 }
 
 fn smtp_settings(smtp: &Smtp) -> SmtpSettings {

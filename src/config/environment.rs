@@ -1,6 +1,10 @@
 //! The environment's share: every key outside the blocks has a variable, `http.listen` has `FIADOR__HTTP__LISTEN`.
 
-use std::{collections::BTreeSet, ffi::OsString};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{
     error::{ConfigError, Place},
@@ -8,11 +12,14 @@ use super::{
 };
 
 const PREFIX: &str = "FIADOR__";
+/// Where systemd puts a service's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 type Set = fn(&mut Settings, &str) -> Result<(), &'static str>;
 
 const KEYS: &[(&str, Set)] = &[
     ("data_dir", |settings, text| set(&mut settings.data_dir, text)),
+    ("keyring_file", |settings, text| set(&mut settings.keyring_file, text)),
     ("http.listen", |settings, text| set(&mut settings.http.listen, text)),
     ("http.allow_plaintext", |settings, text| set(&mut settings.http.allow_plaintext, text)),
     ("http.trusted_proxies", |settings, text| set(&mut settings.http.trusted_proxies, text)),
@@ -35,14 +42,22 @@ const KEYS: &[(&str, Set)] = &[
     ("shutdown.grace_seconds", |settings, text| set(&mut settings.shutdown.grace_seconds, text)),
 ];
 
-/// The keys that the environment set.
+/// What the environment says: the keys that it set, and where credentials are.
 #[derive(Default)]
-pub(super) struct Overridden(BTreeSet<&'static str>);
+pub(super) struct Overridden {
+    keys: BTreeSet<&'static str>,
+    credentials: Option<PathBuf>,
+}
 
 impl Overridden {
     /// The variable that set `key`, if one did.
     pub fn variable_of(&self, key: &str) -> Option<String> {
-        self.0.contains(key).then(|| variable(key))
+        self.keys.contains(key).then(|| variable(key))
+    }
+
+    /// The directory that systemd made for the service's credentials.
+    pub fn credentials(&self) -> Option<&Path> {
+        self.credentials.as_deref()
     }
 }
 
@@ -56,6 +71,10 @@ pub(super) fn apply(
 ) -> Result<Overridden, ConfigError> {
     let mut overridden = Overridden::default();
     for (name, text) in environment {
+        if name == CREDENTIALS {
+            overridden.credentials = Some(PathBuf::from(text));
+            continue;
+        }
         let name = name.to_string_lossy();
         if !name.starts_with(PREFIX) {
             continue;
@@ -67,7 +86,7 @@ pub(super) fn apply(
             key: (*key).to_owned(),
             mend: mend.to_owned(),
         })?;
-        overridden.0.insert(key);
+        overridden.keys.insert(key);
     }
     Ok(overridden)
 }

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, path::Path};
+use std::net::SocketAddr;
 
 use super::{
     error::ConfigError,
@@ -27,13 +27,14 @@ impl Validation {
     pub fn tls(&self, settings: &TlsSettings) -> Result<Option<Tls>, ConfigError> {
         let TlsSettings { certificate_file, key_file } = settings;
         let must_be_given = |key| Err(self.refuse(key, "must be given too: HTTPS needs a certificate and its key"));
-        match (certificate_file.is_empty(), key_file.is_empty()) {
-            (true, true) => Ok(None),
-            (true, false) => must_be_given(Tls::CERTIFICATE_KEY),
-            (false, true) => must_be_given(Tls::KEY_KEY),
-            (false, false) => Tls::read(Path::new(certificate_file), Path::new(key_file))
-                .map(Some)
-                .map_err(|unusable| self.refuse(unusable.key, unusable.mend)),
+        match (self.private_file(Tls::CERTIFICATE_KEY, certificate_file)?, self.private_file(Tls::KEY_KEY, key_file)?) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => must_be_given(Tls::CERTIFICATE_KEY),
+            (Some(_), None) => must_be_given(Tls::KEY_KEY),
+            (Some(certificate), Some(key)) => {
+                let read = Tls::read(certificate.path(), &key);
+                read.map(Some).map_err(|unusable| self.refuse(unusable.key, unusable.mend))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod compat;
 mod environment;
 mod error;
 mod http;
+mod keyring;
 mod keys;
 mod mail;
 mod secret;
@@ -29,6 +30,7 @@ use ipnet::IpNet;
 pub use crate::mail::smtp::SmtpTls;
 pub use compat::Compat;
 pub use error::{ConfigError, Place};
+pub use keyring::Keyring;
 pub use mail::{Mail, Smtp, SmtpLogin};
 pub use secret::Secret;
 pub use store::{RedisServer, Store};
@@ -38,6 +40,7 @@ use crate::{
     audit::Destination,
     domain::{Application, EmailAddress},
     mail::templates::Templates,
+    private_file::PrivateFile,
 };
 use settings::Settings;
 use source::Source;
@@ -51,6 +54,8 @@ pub const DEFAULT_FILE: &str = "config.toml";
 pub struct Config {
     /// Where the key ring, the embedded store and the demo key are; default `data`.
     pub data_dir: PathBuf,
+    /// The key ring's file, which is there; none, the default: `keyring.toml` in `data_dir`, made when missing.
+    pub keyring: Option<PrivateFile>,
     /// Where HTTP listens; default `127.0.0.1:8420`. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// With what HTTP is encrypted, the old contract's too; default: it is not.
@@ -121,10 +126,8 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let source = read(file)?;
-        let mut settings = source.as_ref().map_or_else(|| Ok(Settings::default()), Source::settings)?;
-        let overridden = environment::apply(&mut settings, environment)?;
-        Validation::new(source, overridden).config(&settings)
+        let (settings, validation) = read_settings(file, environment)?;
+        validation.config(&settings)
     }
 }
 
@@ -133,6 +136,7 @@ impl Config {
     pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
         let fixed = [
             ("data_dir", self.data_dir == other.data_dir),
+            ("keyring_file", self.keyring == other.keyring),
             ("http.listen", self.listen == other.listen),
             ("http.tls", self.tls.is_some() == other.tls.is_some()),
             ("http.connections", self.connections == other.connections),
@@ -155,6 +159,17 @@ impl Default for Config {
         let judged = Validation::default().config(&Settings::default());
         judged.expect("the built-in defaults are allowed, as a test holds")
     }
+}
+
+/// What file and environment say, not yet judged, and the judge.
+fn read_settings(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Settings, Validation), ConfigError> {
+    let source = read(file)?;
+    let mut settings = source.as_ref().map_or_else(|| Ok(Settings::default()), Source::settings)?;
+    let overridden = environment::apply(&mut settings, environment)?;
+    Ok((settings, Validation::new(source, overridden)))
 }
 
 /// The named file, which must be there, or the default one, which may be missing.

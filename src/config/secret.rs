@@ -1,13 +1,9 @@
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-};
+use std::{fmt, mem};
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
+
+use crate::private_file::{PrivateFile, PrivateFileError};
 
 /// A text that nobody may see: its Debug shows the type's name only, it is compared in constant time and wiped when dropped.
 #[derive(Clone, Default)]
@@ -16,6 +12,7 @@ pub struct Secret(String);
 impl Secret {
     /// The longest secret in a file, in bytes.
     const LONGEST: usize = 4096;
+    const LINE_END: usize = 2;
 
     /// Keeps `text` secret.
     pub fn new(text: String) -> Self {
@@ -27,23 +24,24 @@ impl Secret {
         &self.0
     }
 
-    /// The one line in the file at `path`, which its owner alone may read.
+    /// The one line in `file`.
     ///
     /// # Errors
     /// What is wrong with the file and how to mend it, to be read after the name of the key that names the file.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        let file = open_owners_alone(path)?;
-        let longest = Self::LONGEST as u64;
-        // room from the start: growing would leave copies behind that nobody wipes
-        let mut secret = Self(String::with_capacity(2 * Self::LONGEST));
-        file.take(longest + 1).read_to_string(&mut secret.0).map_err(|error| cannot_be_read(path, &error))?;
+    pub fn read(file: &PrivateFile) -> Result<Self, String> {
+        let shown = file.path().display();
+        let not_one_line = || format!("names {shown}, which must hold one line of at most {} bytes", Self::LONGEST);
+        let mut text = file.read((Self::LONGEST + Self::LINE_END) as u64).map_err(|error| match error {
+            PrivateFileError::TooLong(_) => not_one_line(),
+            error => unusable(file, &error),
+        })?;
+        let mut secret = Self(mem::take(&mut *text));
         secret.strip_line_end();
         if secret.0.is_empty() {
             return Err(format!("names {shown}, which is empty; it must hold the password"));
         }
         if secret.0.len() > Self::LONGEST || secret.0.contains(|c: char| c.is_control()) {
-            return Err(format!("names {shown}, which must hold one line of at most {longest} bytes"));
+            return Err(not_one_line());
         }
         Ok(secret)
     }
@@ -55,22 +53,9 @@ impl Secret {
     }
 }
 
-/// The file at `path`, which its owner alone may read.
-///
-/// # Errors
-/// What is wrong with the file and how to mend it, to be read after the name of the key that names the file.
-pub(super) fn open_owners_alone(path: &Path) -> Result<File, String> {
-    let shown = path.display();
-    let file = File::open(path).map_err(|error| cannot_be_read(path, &error))?;
-    let mode = file.metadata().map_err(|error| cannot_be_read(path, &error))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(format!("names {shown}, which others than its owner can read or write; chmod 600 {shown}"));
-    }
-    Ok(file)
-}
-
-pub(super) fn cannot_be_read(path: &Path, error: &io::Error) -> String {
-    format!("names {}, which cannot be read: {error}", path.display())
+/// What is wrong with `file`, to be read after the name of the key that names it.
+pub(super) fn unusable(file: &PrivateFile, error: &PrivateFileError) -> String {
+    format!("names {}, which {error}", file.path().display())
 }
 
 impl fmt::Debug for Secret {

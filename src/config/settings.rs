@@ -12,6 +12,7 @@ use crate::domain::Limits;
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct Settings {
     pub data_dir: String,
+    pub keyring_file: String,
     pub http: HttpSettings,
     pub compat: CompatSettings,
     pub store: StoreSettings,
@@ -29,6 +30,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: "data".to_owned(),
+            keyring_file: String::new(),
             http: HttpSettings::default(),
             compat: CompatSettings::default(),
             store: StoreSettings::default(),

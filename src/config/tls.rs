@@ -17,19 +17,19 @@ use rustls::{
     sign::CertifiedKey,
 };
 use thiserror::Error;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
-use super::secret::{cannot_be_read, open_owners_alone};
-use crate::domain::Moment;
+use super::secret::unusable;
+use crate::{domain::Moment, private_file::PrivateFile};
 
 /// Longer than any chain with its comments.
-const LONGEST_FILE: usize = 256 * 1024;
+const LONGEST_FILE: u64 = 256 * 1024;
 
 /// What HTTPS shows: a chain of certificates and the key of the first, read together from two PEM files.
 #[derive(Clone)]
 pub struct Tls {
     certificate_file: PathBuf,
-    key_file: PathBuf,
+    key_file: PrivateFile,
     stamps: [Option<Stamp>; 2],
     certified: Arc<CertifiedKey>,
     expires_at: Moment,
@@ -47,17 +47,17 @@ impl Tls {
     pub(super) const CERTIFICATE_KEY: &'static str = "http.tls.certificate_file";
     pub(super) const KEY_KEY: &'static str = "http.tls.key_file";
 
-    pub(super) fn read(certificate_file: &Path, key_file: &Path) -> Result<Self, TlsUnusable> {
+    pub(super) fn read(certificate_file: &Path, key_file: &PrivateFile) -> Result<Self, TlsUnusable> {
         // before their contents: what changes meanwhile is then seen as changed
-        let stamps = [Stamp::of(certificate_file), Stamp::of(key_file)];
+        let stamps = [Stamp::of(certificate_file), Stamp::of(key_file.path())];
         let chain = read_chain(certificate_file).map_err(of(Self::CERTIFICATE_KEY))?;
         let key = read_key(key_file).map_err(of(Self::KEY_KEY))?;
         let certified = CertifiedKey::new(chain, key);
-        certified.keys_match().map_err(|error| no_pair(certificate_file, key_file, &error))?;
+        certified.keys_match().map_err(|error| no_pair(certificate_file, key_file.path(), &error))?;
         let expires_at = expiry(&certified.cert[0]).ok_or_else(|| no_certificate(certificate_file))?;
         Ok(Self {
             certificate_file: certificate_file.to_owned(),
-            key_file: key_file.to_owned(),
+            key_file: key_file.clone(),
             stamps,
             certified: Arc::new(certified),
             expires_at,
@@ -69,7 +69,7 @@ impl Tls {
     /// # Errors
     /// They changed and are no pair, or not yet.
     pub fn renewed(&self) -> Option<Result<Self, TlsUnusable>> {
-        let stamps = [Stamp::of(&self.certificate_file), Stamp::of(&self.key_file)];
+        let stamps = [Stamp::of(&self.certificate_file), Stamp::of(self.key_file.path())];
         (stamps != self.stamps).then(|| Self::read(&self.certificate_file, &self.key_file))
     }
 
@@ -127,14 +127,14 @@ fn of(key: &'static str) -> impl Fn(String) -> TlsUnusable {
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let file = File::open(path).map_err(|error| cannot_be_read(path, &error))?;
-    let pem = read_whole(path, file)?;
+    let pem = read_whole(path)?;
     let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().ok().filter(|chain| !chain.is_empty());
     chain.ok_or_else(|| format!("names {}, which must hold certificates in PEM, the server's first", path.display()))
 }
 
-fn read_key(path: &Path) -> Result<Arc<dyn rustls::sign::SigningKey>, String> {
-    let pem = read_whole(path, open_owners_alone(path)?)?;
+fn read_key(file: &PrivateFile) -> Result<Arc<dyn rustls::sign::SigningKey>, String> {
+    let pem = file.read_bytes(LONGEST_FILE).map_err(|error| unusable(file, &error))?;
+    let path = file.path();
     let refused =
         || format!("names {}, which must hold one private key in PEM, RSA, ECDSA or Ed25519, without a password", path.display());
     let mut key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| refused())?;
@@ -143,11 +143,11 @@ fn read_key(path: &Path) -> Result<Arc<dyn rustls::sign::SigningKey>, String> {
     signing_key.map_err(|_| refused())
 }
 
-fn read_whole(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, String> {
-    // room from the start: growing would leave copies behind that nobody wipes
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST_FILE + 1));
-    file.take(LONGEST_FILE as u64 + 1).read_to_end(&mut bytes).map_err(|error| cannot_be_read(path, &error))?;
-    if bytes.len() > LONGEST_FILE {
+fn read_whole(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("names {}, which cannot be read: {error}", path.display()))?;
+    if bytes.len() as u64 > LONGEST_FILE {
         return Err(format!("names {}, which must have at most {LONGEST_FILE} bytes", path.display()));
     }
     Ok(bytes)

@@ -1,10 +1,4 @@
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use super::{
     Config, Log, LogFormat, Secret,
@@ -13,7 +7,10 @@ use super::{
     settings::{LogSettings, MetricsSettings, Settings},
     source::Source,
 };
-use crate::domain::EmailAddress;
+use crate::{domain::EmailAddress, private_file::PrivateFile};
+
+/// What a key that names a file begins with when it names one of systemd's credentials.
+const CREDENTIAL: &str = "credential:";
 
 const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
 
@@ -32,9 +29,7 @@ impl Validation {
     /// # Errors
     /// The first value that is not allowed.
     pub fn config(&self, settings: &Settings) -> Result<Config, ConfigError> {
-        if settings.data_dir.is_empty() {
-            return Err(self.refuse("data_dir", "must name a directory"));
-        }
+        let (data_dir, keyring) = self.keyring(settings)?;
         let tls = self.tls(&settings.http.tls)?;
         let listen = self.listen(&settings.http, tls.is_some())?;
         let servers = self.smtp(settings)?;
@@ -45,7 +40,8 @@ impl Validation {
         let compat = self.compat(&settings.compat, &applications)?;
         let demo_sender = self.demo_sender(listen, applications.is_empty(), default_sender)?;
         Ok(Config {
-            data_dir: PathBuf::from(&settings.data_dir),
+            data_dir,
+            keyring,
             listen,
             tls,
             trusted_proxies: self.networks("http.trusted_proxies", &settings.http.trusted_proxies)?,
@@ -143,12 +139,33 @@ impl Validation {
     /// The secret in the file that `key` names; none when it names none.
     ///
     /// # Errors
-    /// A file that cannot be read, is empty, or is open to others than its owner.
-    pub fn secret(&self, key: &str, path: &str) -> Result<Option<Secret>, ConfigError> {
-        if path.is_empty() {
+    /// A file that cannot be read, is empty, is open to others than its owner, or another user's.
+    pub fn secret(&self, key: &str, text: &str) -> Result<Option<Secret>, ConfigError> {
+        let Some(file) = self.private_file(key, text)? else { return Ok(None) };
+        Secret::read(&file).map(Some).map_err(|mend| self.refuse(key, mend))
+    }
+
+    /// The file that `key` names, by its path or as a credential; none when it names none.
+    ///
+    /// # Errors
+    /// A credential where there are none, or with a name that is no file's.
+    pub fn private_file(&self, key: &str, text: &str) -> Result<Option<PrivateFile>, ConfigError> {
+        if text.is_empty() {
             return Ok(None);
         }
-        Secret::read(Path::new(path)).map(Some).map_err(|mend| self.refuse(key, mend))
+        let Some(name) = text.strip_prefix(CREDENTIAL) else { return Ok(Some(PrivateFile::at(text))) };
+        if name.is_empty() || name.starts_with('.') || name.contains('/') {
+            return Err(self.refuse(key, "must name a credential as the unit's LoadCredential= does: credential:NAME"));
+        }
+        let mend =
+            "names a credential, and CREDENTIALS_DIRECTORY is not set: systemd sets it for a unit that has LoadCredential=";
+        let directory = self.overridden.credentials().ok_or_else(|| self.refuse(key, mend))?;
+        Ok(Some(PrivateFile::credential(directory, name)))
+    }
+
+    /// Whether what a key says names a credential.
+    pub fn is_credential(text: &str) -> bool {
+        text.starts_with(CREDENTIAL)
     }
 
     /// # Errors

@@ -18,7 +18,7 @@ use crate::domain::{ApplicationName, Claimed, IdentityNumber, MailCounts, Messag
 use operations::Operation;
 
 pub use keys::{Handle, SHARDS};
-pub use ring::{ClaimError, KeyRing, RingError, open_or_make};
+pub use ring::{ClaimError, KeyRing, NoSuccessor, RingError, RingPlace, Rotation, RotationStep, open_or_make, rotate};
 pub use vault::Vault;
 
 /// How often a number is drawn anew when the one drawn is taken.
@@ -42,6 +42,9 @@ pub enum StoreError {
     /// What the store returned is not what was stored there; it did not happen.
     #[error("store returned what was not stored: {0}")]
     Damaged(&'static str),
+    /// It was sealed by a key that our ring lacks, another daemon's that has rotated; it did not happen.
+    #[error("sealed by a key that this ring lacks")]
+    KeyMissing,
 }
 
 /// A mail whose record does not open, or over which the rules fall, is told and set aside.
@@ -58,7 +61,7 @@ pub trait Records {
     /// Carries an operation out: reads, decides, commits, then answers.
     ///
     /// # Errors
-    /// `Unavailable`: whether it happened is unknown. `Contended`, `Damaged`: it did not.
+    /// `Unavailable`: whether it happened is unknown. `Contended`, `Damaged`, `KeyMissing`: it did not.
     fn run<O>(&self, operation: O) -> impl Future<Output = Result<O::Answer, StoreError>>
     where
         O: Operation + Send + 'static,
@@ -67,7 +70,7 @@ pub trait Records {
     /// The verification that a number alone leads to; none when it leads nowhere.
     ///
     /// # Errors
-    /// `Unavailable` and `Damaged`: nothing was changed.
+    /// `Unavailable`, `Damaged` and `KeyMissing`: nothing was changed.
     fn find(
         &self,
         application: &ApplicationName,

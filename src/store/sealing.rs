@@ -29,15 +29,17 @@ impl Vault {
         record: &R,
     ) -> Vec<u8> {
         let plain = Zeroizing::new(postcard::to_stdvec(record).expect("a record is plain data"));
-        let key = self.ring.newest();
+        let keys = self.keys();
+        let key = keys.newest();
         seal(random, key, &key.secret, &record_context(handle), &plain)
     }
 
     /// # Errors
-    /// `Damaged` when it is not a record that one of our keys sealed for this handle.
+    /// `Damaged` when it is not a record that was sealed for this handle; `KeyMissing`.
     pub(super) fn open_record<R: DeserializeOwned>(&self, handle: Handle, sealed: &[u8]) -> Result<R, StoreError> {
         let damaged = || StoreError::Damaged("a record");
-        let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
+        let keys = self.keys();
+        let key = keys.with_id(key_id(sealed).ok_or_else(damaged)?)?;
         let plain = open(&key.secret, &record_context(handle), sealed).ok_or_else(damaged)?;
         postcard::from_bytes(&plain).map_err(|_| damaged())
     }
@@ -46,7 +48,8 @@ impl Vault {
     /// store and the key ring still cannot open it.
     pub(super) fn seal_token(&self, random: &mut (impl CryptoRng + ?Sized), place: &TokenPlace, token: &Token) -> Vec<u8> {
         let plain = Zeroizing::new(postcard::to_stdvec(token).expect("a token is plain data"));
-        let key = self.ring.newest();
+        let keys = self.keys();
+        let key = keys.newest();
         seal(random, key, &key.derive("token", place.id.as_str()), &place.context(), &plain)
     }
 
@@ -57,24 +60,27 @@ impl Vault {
         number: &IdentityNumber,
         id: &VerificationId,
     ) -> Vec<u8> {
-        let key = self.ring.newest();
+        let keys = self.keys();
+        let key = keys.newest();
         seal(random, key, &key.derive("number", number.as_str()), ID_CONTEXT, id.as_str().as_bytes())
     }
 
     /// # Errors
-    /// `Damaged` when it is no id that was sealed for this number.
+    /// `Damaged` when it is no id that was sealed for this number; `KeyMissing`.
     pub(super) fn open_id(&self, number: &IdentityNumber, sealed: &[u8]) -> Result<VerificationId, StoreError> {
         let damaged = || StoreError::Damaged("an id");
-        let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
+        let keys = self.keys();
+        let key = keys.with_id(key_id(sealed).ok_or_else(damaged)?)?;
         let plain = open(&key.derive("number", number.as_str()), ID_CONTEXT, sealed).ok_or_else(damaged)?;
         std::str::from_utf8(&plain).ok().and_then(VerificationId::parse).ok_or_else(damaged)
     }
 
     /// # Errors
-    /// `Damaged` when it is not the token that was sealed for this place.
+    /// `Damaged` when it is not the token that was sealed for this place; `KeyMissing`.
     pub(super) fn open_token(&self, place: &TokenPlace, sealed: &[u8]) -> Result<Token, StoreError> {
         let damaged = || StoreError::Damaged("a token");
-        let key = self.ring.with_id(key_id(sealed).ok_or_else(damaged)?).ok_or_else(damaged)?;
+        let keys = self.keys();
+        let key = keys.with_id(key_id(sealed).ok_or_else(damaged)?)?;
         let plain = open(&key.derive("token", place.id.as_str()), &place.context(), sealed).ok_or_else(damaged)?;
         postcard::from_bytes(&plain).map_err(|_| damaged())
     }

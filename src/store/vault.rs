@@ -1,18 +1,29 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
-use super::{Handle, ring::KeyRing};
+use super::{
+    Handle, StoreError,
+    ring::{self, KeyRing, NoSuccessor, SealingKey},
+};
 use crate::{
     clock::Chance,
     domain::{ApplicationName, Budget, IdentityNumber, KeyedHash},
+    live::Live,
 };
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// Everything that is done with keys: names, ids, hashes and seals. One per store.
+/// Everything that is done with keys: names, ids, hashes and seals. One for a daemon, and each store has a clone: what names
+/// never changes, and what seals is replaced for all of them at once.
 #[derive(Clone)]
 pub struct Vault {
-    pub(super) ring: KeyRing,
+    keys: Live<Keys>,
     pub(super) handles: Naming,
     pub(super) id_masks: Naming,
     pub(super) id_hashes: Naming,
@@ -23,6 +34,41 @@ pub struct Vault {
     lookups: Naming,
     budgets: Naming,
     chance: Chance,
+}
+
+/// A ring at work.
+pub(super) struct Keys {
+    ring: KeyRing,
+    /// Whether the log has been told that it lacks a key.
+    has_told: AtomicBool,
+}
+
+impl Keys {
+    fn of(ring: KeyRing) -> Self {
+        Self { ring, has_told: AtomicBool::new(false) }
+    }
+
+    /// The key that seals.
+    pub(super) fn newest(&self) -> &SealingKey {
+        self.ring.newest()
+    }
+
+    /// The key that opens what this key sealed.
+    ///
+    /// # Errors
+    /// `KeyMissing`, told once in the log for each ring: until it has the key, all that it sealed fails.
+    pub(super) fn with_id(&self, id: [u8; 4]) -> Result<&SealingKey, StoreError> {
+        self.ring.with_id(id).ok_or_else(|| {
+            if !self.has_told.swap(true, Ordering::Relaxed) {
+                let sealing_key = ring::shown(id);
+                tracing::error!(
+                    sealing_key,
+                    "sealed by a key that this ring lacks: copy the newest keyring.toml here and send SIGHUP"
+                );
+            }
+            StoreError::KeyMissing
+        })
+    }
 }
 
 /// A keyed hash for one purpose, its key schedule made once.
@@ -63,8 +109,36 @@ impl Vault {
             lookups: Naming::new(&ring, "lookup"),
             budgets: Naming::new(&ring, "budget"),
             chance: Chance::default(),
-            ring,
+            keys: Live::new(Keys::of(ring)),
         }
+    }
+
+    /// Whether `ring` may take the place of the one it works with.
+    ///
+    /// # Errors
+    /// How it differs: something named or sealed would be lost.
+    pub(super) fn may_be_followed_by(&self, ring: &KeyRing) -> Result<(), NoSuccessor> {
+        ring.succeeds(&self.keys.now().ring)
+    }
+
+    /// Seals with the newest key of `ring` from now on, which is one that [`ring::RingPlace::read_successor`] read. An operation
+    /// that is under way may have opened with the ring before: this one opens the same.
+    pub fn take_up(&self, ring: KeyRing) {
+        let (before, after) = (self.keys.now().newest().id, ring.newest().id);
+        self.keys.replace(Keys::of(ring));
+        if before != after {
+            tracing::info!(sealing_key = ring::shown(after), "another key seals from now on");
+        }
+    }
+
+    /// The key that hashes what the audit log must not name.
+    pub fn audit_key(&self) -> Zeroizing<[u8; 32]> {
+        self.keys.now().ring.audit_key()
+    }
+
+    /// The keys that seal and open now.
+    pub(super) fn keys(&self) -> Arc<Keys> {
+        self.keys.now()
     }
 
     /// The same, drawing its numbers from `chance`.
@@ -81,7 +155,7 @@ impl Vault {
 
     /// What a store keeps to know its ring again.
     pub fn fingerprint(&self) -> String {
-        self.ring.fingerprint()
+        self.keys.now().ring.fingerprint()
     }
 
     /// The key under which a number alone leads to its verification.

@@ -46,12 +46,18 @@ const PARTS: &[Part] = &[
     Part { path: "clock", ours: &["domain"], crates: &[] },
     Part { path: "live", ours: &[], crates: &[] },
     Part { path: "audit", ours: &["clock", "domain"], crates: &[] },
+    Part { path: "private_file", ours: &[], crates: &[] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it
     // it counts what asks come to, in the words of the crate `metrics`
     Part { path: "supervision", ours: &[], crates: &["actix", "actix_rt", "metrics", "tokio"] },
     Part { path: "meters", ours: &[], crates: &["metrics", "metrics_exporter_prometheus"] },
-    Part { path: "store", ours: &["clock", "domain"], crates: &["chacha20poly1305", "redb", "redis", "tokio"] },
+    Part {
+        path: "store",
+        ours: &["clock", "domain", "live", "private_file"],
+        crates: &["chacha20poly1305", "redb", "redis", "tokio"],
+    },
+    Part { path: "store/ring", ours: &["clock", "private_file", "store"], crates: &["fail"] },
     Part { path: "mail", ours: &["domain"], crates: &["lettre", "minijinja", "tokio"] },
     // the actors: none knows another but by messages
     Part { path: "actors/mod.rs", ours: &[], crates: &[] },
@@ -76,12 +82,13 @@ const PARTS: &[Part] = &[
         crates: &["hyper", "hyper_util", "metrics", "minijinja", "tokio", "tower", "warp"],
     },
     // `mail` for the words of `tls` alone, `redis` to read its URLs
-    Part { path: "config", ours: &["api_key", "audit", "domain", "mail"], crates: &["redis"] },
-    Part { path: "demo", ours: &["api_key", "domain"], crates: &[] },
+    Part { path: "config", ours: &["api_key", "audit", "domain", "mail", "private_file"], crates: &["redis"] },
+    Part { path: "demo", ours: &["api_key", "domain", "private_file"], crates: &[] },
     // `supervision` is told where a panic was
     Part { path: "telemetry", ours: &["config", "supervision"], crates: &["tracing_subscriber"] },
     Part { path: "cli", ours: &["api_key", "app", "config", "domain", "telemetry"], crates: &["clap"] },
     Part { path: "cli/check_config", ours: &["config", "domain", "mail"], crates: &[] },
+    Part { path: "cli/key", ours: &["api_key", "config", "domain", "store"], crates: &["clap"] },
     Part { path: "cli/mail", ours: &["clock", "config", "demo", "domain", "mail"], crates: &["clap"] },
     Part {
         path: "app",
@@ -97,6 +104,7 @@ const PARTS: &[Part] = &[
             "mail",
             "messages",
             "meters",
+            "private_file",
             "store",
             "supervision",
         ],

@@ -202,7 +202,7 @@ fn what_is_not_toml_or_not_a_key_or_of_another_type_is_refused_with_its_line() {
         ("a = = 1".to_owned(), "config.toml:1: is not TOML"),
         (format!("data_dir = \"{CANARY}"), "config.toml:1: is not TOML"),
         ("data_dir = \"a\"\ndata_dir = \"b\"".to_owned(), "config.toml:2: is not TOML: duplicate key"),
-        ("datadir = 1".to_owned(), "config.toml:1: datadir is unknown; allowed here: data_dir, http, compat,"),
+        ("datadir = 1".to_owned(), "config.toml:1: datadir is unknown; allowed here: data_dir, keyring_file, http, compat,"),
         ("\n[http]\nlisen = 1".to_owned(), "config.toml:3: http.lisen is unknown; allowed here: listen, allow_plaintext"),
         (format!("[[smtp]]\npassword = \"{CANARY}\""), "config.toml:2: smtp[0].password is unknown; allowed here: host, port,"),
         (with_inbox("scopes = []"), "applications[0].scopes is unknown"),
@@ -365,7 +365,7 @@ fn values_that_contradict_each_other_are_refused() {
 fn a_secret_file_must_be_there_hold_one_line_and_be_its_owners_alone() {
     let password_file = "user = \"fiador\"\npassword_file = \"secret\"";
     for (content, mode, expected) in [
-        (CANARY.to_owned(), 0o640, "others than its owner can read or write; chmod 600 secret"),
+        (CANARY.to_owned(), 0o640, "can be read or written by others than its owner; chmod 600 secret"),
         (CANARY.to_owned(), 0o602, "chmod 600 secret"),
         (String::new(), 0o600, "which is empty"),
         ("\n".to_owned(), 0o600, "which is empty"),
@@ -380,6 +380,37 @@ fn a_secret_file_must_be_there_hold_one_line_and_be_its_owners_alone() {
 
     let line = Place::new().refusal(&["check-config"], &[("FIADOR__STORE__REDIS_PASSWORD_FILE", "gone")]);
     assert!(line.contains("store.redis_password_file names gone, which cannot be read: No such file"), "{line}");
+}
+
+#[test]
+fn a_secret_that_is_a_credential_is_read_from_systemds_directory_and_may_be_a_groups_to_read() {
+    let place = Place::new();
+    let directory = place.write("credentials/redis", "hunter2\n", 0o440).parent().unwrap().to_owned();
+    let said = |password_file: &str, directory: Option<&Path>| {
+        let server = [("FIADOR__STORE__REDIS_URL", "redis://localhost"), ("FIADOR__STORE__REDIS_PASSWORD_FILE", password_file)];
+        let directory = directory.map(|path| ("CREDENTIALS_DIRECTORY", path.to_str().unwrap()));
+        let environment = server.into_iter().chain(directory).map(|(name, text)| (name.into(), text.into()));
+        Config::load_with(Some(&place.write("config.toml", "", 0o644)), environment).map(|config| config.store)
+    };
+
+    let Store::Redis(server) = said("credential:redis", Some(&directory)).unwrap() else { panic!("a server is named") };
+    assert_eq!(server.connection_info().redis_settings().password(), Some("hunter2"));
+    for (name, mode, expected) in [
+        ("credential:gone", 0o440, "which cannot be read: No such file"),
+        ("credential:redis", 0o444, "which can be read or written by others than its owner; chmod 440"),
+        ("credential:redis", 0o460, "chmod 440"),
+        ("credential:", 0o440, "must name a credential as the unit's LoadCredential= does"),
+        ("credential:../credentials/redis", 0o440, "must name a credential"),
+    ] {
+        place.write("credentials/redis", "hunter2\n", mode);
+        let refusal = said(name, Some(&directory)).unwrap_err().to_string();
+        assert!(refusal.contains("redis_password_file") && refusal.contains(expected), "{refusal}");
+    }
+    let refusal = said("credential:redis", None).unwrap_err().to_string();
+    assert!(refusal.contains("names a credential, and CREDENTIALS_DIRECTORY is not set"), "{refusal}");
+    let path = directory.join("redis");
+    place.write("credentials/redis", "hunter2\n", 0o440);
+    assert!(said(path.to_str().unwrap(), Some(&directory)).is_err(), "it is a credential only where it is named as one");
 }
 
 #[test]
@@ -601,7 +632,7 @@ fn a_demo_key_that_is_none_or_open_to_others_is_refused_by_name() {
     for (content, mode, expected) in [
         ("CANARY\n", 0o600, "demo.key: must hold one key, fdr_ and 43 characters; delete it"),
         ("", 0o600, "demo.key: must hold one key"),
-        ("CANARY\n", 0o644, "others than its owner can read or write it; chmod 600"),
+        ("CANARY\n", 0o644, "can be read or written by others than its owner; chmod 600"),
     ] {
         place.write("demo.key", content, mode);
         let refusal = demo::application(place.directory(), &sender()).unwrap_err().to_string();

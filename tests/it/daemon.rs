@@ -8,6 +8,7 @@ mod falls;
 mod first_use;
 mod guesses;
 mod https;
+mod key_ring;
 mod keys;
 mod logs;
 mod mail;

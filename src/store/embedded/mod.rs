@@ -14,6 +14,7 @@ use redb::{Database, DatabaseError, backends::FileBackend};
 use thiserror::Error;
 
 use super::ClaimError;
+use crate::private_file::{self, PrivateFileError};
 pub use writer::Writer;
 
 /// Why the file cannot be used.
@@ -28,6 +29,9 @@ pub enum OpenError {
     /// There is no thread to write it.
     #[error("the embedded store's thread: {0}")]
     Thread(std::io::Error),
+    /// Others may read or change it.
+    #[error("{} {}", .0.display(), .1)]
+    NotPrivate(PathBuf, PrivateFileError),
 }
 
 /// Opens the file, for its owner alone, and makes it when there is none.
@@ -35,6 +39,7 @@ fn open(path: &Path) -> Result<Database, OpenError> {
     let failed = |cause: String| OpenError::File(path.to_owned(), cause);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = file.map_err(|error| failed(error.to_string()))?;
+    private_file::check_file(path, &file).map_err(|error| OpenError::NotPrivate(path.to_owned(), error))?;
     match FileBackend::new(file).and_then(|backend| Database::builder().create_with_backend(backend)) {
         Ok(database) => Ok(database),
         Err(DatabaseError::DatabaseAlreadyOpen) => Err(OpenError::InUse(path.to_owned())),

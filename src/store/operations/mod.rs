@@ -53,7 +53,7 @@ pub trait Operation {
     /// Decides from what was read.
     ///
     /// # Errors
-    /// `Damaged` when what was read does not open.
+    /// `Damaged` or `KeyMissing` when what was read does not open.
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError>;
 }
 

@@ -58,7 +58,7 @@ fn files_that_are_no_pair_are_refused_by_name_and_mend() {
     for (name, text, mode, refused, mend) in [
         ("key.pem", other.key_pem.as_str(), 0o600, key, "which is not the key of the first certificate in"),
         ("certificate.pem", &other.pem, 0o644, key, "which is not the key of the first certificate in"),
-        ("key.pem", &other.key_pem, 0o640, key, "which others than its owner can read or write; chmod 600"),
+        ("key.pem", &other.key_pem, 0o640, key, "which can be read or written by others than its owner; chmod 600"),
         ("key.pem", "nonsense", 0o600, key, "which must hold one private key in PEM"),
         ("key.pem", &other.pem, 0o600, key, "which must hold one private key in PEM"),
         ("certificate.pem", "nonsense", 0o644, certificate, "which must hold certificates in PEM"),

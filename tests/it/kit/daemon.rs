@@ -67,10 +67,18 @@ impl Home {
 
     /// Writes a file for its owner alone.
     pub fn write(&self, name: &str, text: &str) {
+        self.write_with_mode(name, text, 0o600);
+    }
+
+    pub fn write_with_mode(&self, name: &str, text: &str, mode: u32) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(path, text).unwrap();
+        self.set_mode(name, mode);
+    }
+
+    pub fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     pub fn read(&self, name: &str) -> String {
@@ -120,6 +128,18 @@ impl Home {
         said
     }
 
+    /// What a command other than `serve` says; it succeeds.
+    pub async fn run(&self, arguments: &[&str]) -> String {
+        let output = timeout(PATIENCE, self.command(&[]).args(arguments).output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// One that is on its way, killed when it is dropped.
+    pub fn begin(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+        self.command(environment).args(arguments).spawn().unwrap()
+    }
+
     fn command(&self, environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(FIADOR);
         command
@@ -144,6 +164,12 @@ fn application(name: &str, key: &str) -> String {
 pub fn application_whose_key(name: &str, key: &str, more: &str) -> String {
     let hash = key_hash_to_text(&ApiKey::parse(key).unwrap().hash());
     format!("[[applications]]\nname = \"{name}\"\nkeys = [{{ hash = \"{hash}\"{more} }}]\n")
+}
+
+/// The exit code of a command, and all it said.
+pub async fn ended(command: Child) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = timeout(PATIENCE, command.wait_with_output()).await.unwrap().unwrap();
+    (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }
 
 /// A daemon that runs. Dropped, it is killed.
@@ -201,9 +227,27 @@ impl Daemon {
 
     /// How much memory it holds, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it has not ended"))).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it has not ended")
+    }
+
+    /// How often it has logged a line with this text.
+    pub fn times_logged(&self, text: &str) -> usize {
+        self.logged().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Returns once it has logged this many lines with this text.
+    pub async fn until_logged_times(&self, times: usize, text: &str) {
+        let mut read = self.stderr.read.clone();
+        let has_said = |lines: &Vec<String>| lines.iter().filter(|line| line.contains(text)).count() >= times;
+        let said = timeout(PATIENCE, read.wait_for(has_said)).await;
+        assert!(matches!(said, Ok(Ok(_))), "{text:?} is not said so often: {:#?}", self.logged());
     }
 
     /// What Ctrl-C does.
@@ -231,7 +275,7 @@ impl Daemon {
     }
 
     async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it has not ended").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("sh").args(["-c", "kill -\"$0\" \"$1\"", name, &id]).status().await.unwrap();
         assert!(sent.success());
     }

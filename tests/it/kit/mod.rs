@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod redis;
 pub mod scrape;
 pub mod scripted_gateway;
+pub mod sealed;
 pub mod smtp_server;
 pub mod smtp_sink;
 pub mod stores;

@@ -16,7 +16,7 @@ use fiador::{
         OpenVerification, Opened, RefundStart, ResendMail, SettleMessage,
     },
     store::{
-        self, KeyRing, RingError, Vault,
+        self, KeyRing, RingError, RingPlace, Vault,
         embedded::{self, Writer},
         redis::{self, RedisSettings},
     },
@@ -252,7 +252,8 @@ pub async fn embedded_store(directory: &Path, clock: Clock) -> StoreAsks {
 /// Writes in this directory, with its key ring.
 pub async fn embedded_writer(directory: &Path, clock: Clock) -> Writer {
     let path = directory.join("fiador.redb");
-    let ring = store::open_or_make(directory, |fingerprint, origin| {
+    let place = RingPlace::new(directory, None);
+    let ring = store::open_or_make(&place, |fingerprint, origin| {
         let claimed = embedded::claim_ring(&path, &fingerprint, &origin);
         async { claimed }
     });
@@ -276,12 +277,13 @@ pub async fn redis_ring(settings: &RedisSettings, directory: &Path) -> KeyRing {
 }
 
 pub async fn try_redis_ring(settings: &RedisSettings, directory: &Path) -> Result<KeyRing, RingError> {
-    store::open_or_make(directory, |fingerprint, origin| redis::claim_ring(settings, fingerprint, origin)).await
+    let place = RingPlace::new(directory, None);
+    store::open_or_make(&place, |fingerprint, origin| redis::claim_ring(settings, fingerprint, origin)).await
 }
 
 pub fn unconnected_redis_store(settings: RedisSettings, ring: KeyRing, hand: &Hand) -> StoreAsks {
     let clock = Clock::moved_by(hand);
-    let make = |_: &mut actix::Context<RedisStore>| RedisStore::new(settings, ring, clock);
+    let make = |_: &mut actix::Context<RedisStore>| RedisStore::new(settings, Vault::new(ring), clock);
     StoreAsks::of(&supervision::start("store", Policy::default(), 4096, |_| (), make))
 }
 
