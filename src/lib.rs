@@ -49,3 +49,4 @@ pub mod supervision;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod wiped;

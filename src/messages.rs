@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use actix::prelude::*;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::domain::{
     ApplicationName, Approval, Charge, Claimed, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailCounts, MessageKey,
@@ -39,7 +40,7 @@ impl From<Refusal> for Failure {
 #[rtype(result = "Result<Principal, Denied>")]
 pub struct Authenticate {
     /// The key as presented, `fdr_…`.
-    pub api_key: String,
+    pub api_key: Zeroizing<String>,
     /// Who presents it.
     pub from: IpAddr,
     /// What for.
@@ -108,7 +109,7 @@ pub struct CheckNumber {
     /// The verification's id.
     pub id: String,
     /// What the person typed: digits, with spaces and dashes as they like.
-    pub number: String,
+    pub number: Zeroizing<String>,
     /// Names this attempt.
     pub operation: OperationId,
 }
@@ -121,7 +122,7 @@ pub struct CheckByNumber {
     /// Who asks.
     pub application: ApplicationName,
     /// What the person typed: digits, with spaces and dashes as they like.
-    pub number: String,
+    pub number: Zeroizing<String>,
     /// Names this attempt.
     pub operation: OperationId,
 }

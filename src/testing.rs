@@ -99,7 +99,7 @@ impl TestService {
     /// # Errors
     /// As [`CheckNumber`].
     pub async fn check(&self, id: &VerificationId, number: &str) -> Result<Approval, Failure> {
-        let (application, id, number) = (self.application.clone(), id.as_str().to_owned(), number.to_owned());
+        let (application, id, number) = (self.application.clone(), id.as_str().to_owned(), number.to_owned().into());
         answer(&self.service.asks(), CheckNumber { application, id, number, operation: new_operation() }).await
     }
 

@@ -30,7 +30,7 @@ const KEYS: &[(&str, Set)] = &[
     ("compat.listen", |settings, text| set(&mut settings.compat.listen, text)),
     ("compat.application", |settings, text| set(&mut settings.compat.application, text)),
     ("compat.public", |settings, text| set(&mut settings.compat.public, text)),
-    ("store.redis_url", |settings, text| set(&mut settings.store.redis_url, text)),
+    ("store.redis_url", |settings, text| set(&mut *settings.store.redis_url, text)),
     ("store.redis_password_file", |settings, text| set(&mut settings.store.redis_password_file, text)),
     ("mail.templates_dir", |settings, text| set(&mut settings.mail.templates_dir, text)),
     ("dev.inbox", |settings, text| set(&mut settings.dev.inbox, text)),

@@ -26,6 +26,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
 pub use crate::mail::smtp::SmtpTls;
 pub use compat::Compat;
@@ -177,7 +178,7 @@ fn read(file: Option<&Path>) -> Result<Option<Source>, ConfigError> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     let name = path.display().to_string();
     match fs::read_to_string(path) {
-        Ok(text) => Source::parse(name, text).map(Some),
+        Ok(text) => Source::parse(name, Zeroizing::new(text)).map(Some),
         Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ConfigError::Unreadable { file: name, cause: error.to_string() }),
     }

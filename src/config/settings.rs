@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::domain::Limits;
 
@@ -88,7 +89,7 @@ pub(super) struct CompatSettings {
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct StoreSettings {
-    pub redis_url: String,
+    pub redis_url: Zeroizing<String>,
     pub redis_password_file: String,
 }
 

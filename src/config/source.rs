@@ -7,6 +7,7 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use zeroize::Zeroizing;
 
 use super::{
     error::{ConfigError, Place},
@@ -16,7 +17,8 @@ use super::{
 /// A configuration file that is TOML.
 pub(super) struct Source {
     file: String,
-    text: String,
+    /// Wiped when it is dropped: a URL in it may hold a password.
+    text: Zeroizing<String>,
     entries: Vec<Entry>,
 }
 
@@ -31,7 +33,7 @@ struct Entry {
 impl Source {
     /// # Errors
     /// [`ConfigError::Syntax`] when `text` is not TOML.
-    pub fn parse(file: String, text: String) -> Result<Self, ConfigError> {
+    pub fn parse(file: String, text: Zeroizing<String>) -> Result<Self, ConfigError> {
         let mut entries = Vec::new();
         match DeTable::parse(&text) {
             Ok(table) => list_table("", table.get_ref(), &mut entries),

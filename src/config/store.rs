@@ -64,7 +64,7 @@ impl Validation {
         if has_password && password.is_some() {
             return Err(self.refuse("store.redis_password_file", "must be empty when store.redis_url holds a password"));
         }
-        Ok(Store::Redis(RedisServer { url: Secret::new(settings.redis_url.clone()), password }))
+        Ok(Store::Redis(RedisServer { url: Secret::new(settings.redis_url.to_string()), password }))
     }
 
     fn redis_connection(&self, url: &str) -> Result<ConnectionInfo, ConfigError> {

@@ -8,17 +8,19 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::{
     problem::{Code, Problem},
     routes::BodyStream,
 };
+use crate::wiped::WipedBuffer;
 
 /// The longest body, in bytes.
 pub(super) const LONGEST: usize = 64 * 1024;
 
-/// The bytes of a JSON body. What is too large is refused as soon as that is known, and the rest is not read.
-pub(super) async fn read(headers: &HeaderMap, body: BodyStream, body_time: Duration) -> Result<Vec<u8>, Problem> {
+/// The bytes of a JSON body, which has numbers and tokens in it. What is too large is refused as soon as that is known, and the rest is not read.
+pub(super) async fn read(headers: &HeaderMap, body: BodyStream, body_time: Duration) -> Result<Zeroizing<Vec<u8>>, Problem> {
     if !is_plain_json(headers) {
         let detail = "Send one header Content-Type: application/json, and no Content-Encoding";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
@@ -35,8 +37,8 @@ pub(super) fn is_declared(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || declared_length(headers).is_some_and(|length| length > 0)
 }
 
-async fn collect(mut body: BodyStream) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
+async fn collect(mut body: BodyStream) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let mut bytes = WipedBuffer::default();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_broken_off| {
             Problem::new(Code::MalformedBody, "It broke off, or its chunks are not framed as HTTP has them")
@@ -44,9 +46,9 @@ async fn collect(mut body: BodyStream) -> Result<Vec<u8>, Problem> {
         if bytes.len() + chunk.len() > LONGEST {
             return Err(too_large());
         }
-        bytes.extend_from_slice(&chunk);
+        bytes.extend(&chunk);
     }
-    Ok(bytes)
+    Ok(bytes.into_bytes())
 }
 
 fn too_large() -> Problem {

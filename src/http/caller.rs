@@ -38,7 +38,7 @@ impl Caller {
     pub async fn authenticate(api: &Api, call: &Call, action: Action) -> Result<Self, Problem> {
         call.trail.action(action);
         let api_key = Zeroizing::new(bearer_key(&call.headers).ok_or_else(Problem::unauthorized)?.to_owned());
-        let authenticate = Authenticate { api_key: String::clone(&api_key), from: call.client, scope: action.scope() };
+        let authenticate = Authenticate { api_key: api_key.clone(), from: call.client, scope: action.scope() };
         let asked_at = Instant::now();
         let authenticated = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await;
         let principal = authenticated.inspect_err(|error| note_denied(call, error))?;

@@ -106,7 +106,7 @@ async fn validate(compat: &Compat, call: Call) -> Result<Response, Refused> {
     call.trail.application(&compat.asks.application);
     let body = body::read(&call.headers, call.body, compat.limits.body_time).await?;
     let mut members = Members::of_body(&body)?;
-    let number = members.required_string("numero")?;
+    let number = members.required_secret("numero")?;
     members.finish()?;
     let check = CheckByNumber { application: compat.asks.application.clone(), number, operation: random_operation() };
     let approval = match compat.asks.check_by_number.ask(check, compat.limits.ask_time).await {

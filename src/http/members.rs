@@ -8,6 +8,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use super::problem::{Code, Problem};
 use crate::domain::Token;
@@ -51,6 +52,11 @@ impl<'a> Members<'a> {
 
     pub fn required_string(&mut self, name: &'static str) -> Result<String, Problem> {
         self.optional_string(name)?.ok_or_else(|| self.problem(Code::FieldMissing, name, "must be there: a string"))
+    }
+
+    /// A string that is wiped when it is dropped.
+    pub fn required_secret(&mut self, name: &'static str) -> Result<Zeroizing<String>, Problem> {
+        self.required_string(name).map(Zeroizing::new)
     }
 
     pub fn optional_string(&mut self, name: &'static str) -> Result<Option<String>, Problem> {

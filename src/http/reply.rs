@@ -1,15 +1,17 @@
 //! What successful replies are made of.
 
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::{Serialize, Serializer};
 use warp::reply::Response;
 
-use crate::domain::Moment;
+use crate::{domain::Moment, wiped::WipedBuffer};
 
-/// A JSON reply.
+/// A JSON reply. It may have a token in it, so our copy is wiped once it is sent.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    let bytes = serde_json::to_vec(body).expect("our replies have string keys and cannot fail to serialize");
-    let mut response = Response::new(bytes.into());
+    let mut bytes = WipedBuffer::default();
+    serde_json::to_writer(&mut bytes, body).expect("our replies have string keys and cannot fail to serialize");
+    let mut response = Response::new(Bytes::from_owner(bytes.into_bytes()).into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

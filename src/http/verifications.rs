@@ -120,7 +120,7 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
-    let number = members.required_string("number")?;
+    let number = members.required_secret("number")?;
     members.finish()?;
     let check = CheckNumber { application: caller.application.clone(), id, number, operation };
     let approval = api.asks.check_number.ask(check, caller.time_left).await?;
@@ -133,7 +133,7 @@ async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
     let mut members = Members::of_body(&body)?;
-    let number = members.required_string("number")?;
+    let number = members.required_secret("number")?;
     members.finish()?;
     let check = CheckByNumber { application: caller.application.clone(), number, operation };
     let approval = api.asks.check_by_number.ask(check, caller.time_left).await?;

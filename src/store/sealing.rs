@@ -7,7 +7,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{Handle, StoreError, ring::SealingKey, vault::Vault};
-use crate::domain::{ApplicationName, IdentityNumber, KeyedHash, Moment, Token, VerificationId};
+use crate::{
+    domain::{ApplicationName, IdentityNumber, KeyedHash, Moment, Token, VerificationId},
+    wiped::WipedBuffer,
+};
 
 /// Layout of a sealed value: format (1 byte), sealing key's id (4), nonce (24), ciphertext with tag.
 const FORMAT: u8 = 1;
@@ -28,7 +31,7 @@ impl Vault {
         handle: Handle,
         record: &R,
     ) -> Vec<u8> {
-        let plain = Zeroizing::new(postcard::to_stdvec(record).expect("a record is plain data"));
+        let plain = plain(record);
         let keys = self.keys();
         let key = keys.newest();
         seal(random, key, &key.secret, &record_context(handle), &plain)
@@ -47,7 +50,7 @@ impl Vault {
     /// Sealed under a key that is derived from the verification's id, which the store does not hold: whoever steals the
     /// store and the key ring still cannot open it.
     pub(super) fn seal_token(&self, random: &mut (impl CryptoRng + ?Sized), place: &TokenPlace, token: &Token) -> Vec<u8> {
-        let plain = Zeroizing::new(postcard::to_stdvec(token).expect("a token is plain data"));
+        let plain = plain(token);
         let keys = self.keys();
         let key = keys.newest();
         seal(random, key, &key.derive("token", place.id.as_str()), &place.context(), &plain)
@@ -98,6 +101,11 @@ impl TokenPlace<'_> {
     fn context(&self) -> Vec<u8> {
         [b"token".as_slice(), self.key, &self.expires_at.0.to_be_bytes(), self.application.as_str().as_bytes()].concat()
     }
+}
+
+/// What is sealed of `value`.
+fn plain(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+    postcard::to_io(value, WipedBuffer::default()).expect("records and tokens are plain data").into_bytes()
 }
 
 fn record_context(handle: Handle) -> Vec<u8> {

@@ -46,6 +46,7 @@ const PARTS: &[Part] = &[
     Part { path: "clock", ours: &["domain"], crates: &[] },
     Part { path: "live", ours: &[], crates: &[] },
     Part { path: "audit", ours: &["clock", "domain"], crates: &[] },
+    Part { path: "wiped", ours: &[], crates: &[] },
     Part { path: "private_file", ours: &[], crates: &[] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it
@@ -54,7 +55,7 @@ const PARTS: &[Part] = &[
     Part { path: "meters", ours: &[], crates: &["metrics", "metrics_exporter_prometheus"] },
     Part {
         path: "store",
-        ours: &["clock", "domain", "live", "private_file"],
+        ours: &["clock", "domain", "live", "private_file", "wiped"],
         crates: &["chacha20poly1305", "redb", "redis", "tokio"],
     },
     Part { path: "store/ring", ours: &["clock", "private_file", "store"], crates: &["fail"] },
@@ -78,7 +79,7 @@ const PARTS: &[Part] = &[
     // what stands around them
     Part {
         path: "http",
-        ours: &["audit", "domain", "live", "messages", "supervision"],
+        ours: &["audit", "domain", "live", "messages", "supervision", "wiped"],
         crates: &["hyper", "hyper_util", "metrics", "minijinja", "tokio", "tower", "warp"],
     },
     // `mail` for the words of `tls` alone, `redis` to read its URLs

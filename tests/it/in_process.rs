@@ -272,7 +272,7 @@ async fn a_key_opens_what_it_is_granted_until_it_runs_out() {
     let service = TestService::start_with(|application| application.keys = vec![grant]).await;
     let authenticate = service.service().asks::<Authenticate>();
     let present = |api_key: &str, scope| {
-        authenticate.ask(Authenticate { api_key: api_key.to_owned(), from: Ipv4Addr::LOCALHOST.into(), scope }, PATIENCE)
+        authenticate.ask(Authenticate { api_key: api_key.to_owned().into(), from: Ipv4Addr::LOCALHOST.into(), scope }, PATIENCE)
     };
     let principal = Principal { application: ApplicationName::parse("test").unwrap(), key: label, is_test: false };
 

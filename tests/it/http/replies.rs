@@ -67,7 +67,7 @@ async fn addresses_and_numbers_reach_the_rules_as_the_person_typed_them() {
     for number in ["1357 9135-7", "letters", ""] {
         Reply::to(front.check(json!({ "number": number }).to_string())).await;
         let seen = front.script.take_seen();
-        assert!(matches!(seen.as_slice(), [Seen::Check(check)] if check.number == number && check.id == ID));
+        assert!(matches!(seen.as_slice(), [Seen::Check(check)] if *check.number == *number && check.id == ID));
     }
 }
 
@@ -78,7 +78,7 @@ async fn a_check_by_number_names_no_id() {
     let reply = Reply::to(front.post("/v1/verifications/check", json!({ "number": "1234 5678 9012" }).to_string())).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let seen = front.script.take_seen();
-    assert!(matches!(seen.as_slice(), [Seen::CheckByNumber(check)] if check.number == "1234 5678 9012"));
+    assert!(matches!(seen.as_slice(), [Seen::CheckByNumber(check)] if *check.number == "1234 5678 9012"));
 }
 
 #[actix::test]

@@ -177,7 +177,7 @@ impl Handler<Authenticate> for ScriptedGateway {
         let (lacked, is_test) = (self.script.answers().lacked_scope, self.script.answers().is_test);
         let (application, key) = (ApplicationName::parse("shop").unwrap(), ApiKeyGrant::new([7; 32]).label());
         let principal = Principal { application, key, is_test };
-        match ask.api_key == KEY {
+        match *ask.api_key == KEY {
             true if lacked == Some(ask.scope) => Err(Denied::ScopeMissing(principal, ask.scope)),
             true => Ok(principal),
             false => Err(Denied::Unknown),
