@@ -82,9 +82,18 @@ async fn register(compat: &Compat, call: Call) -> Result<Response, Refused> {
     call.trail.action(Action::Start);
     call.trail.application(&compat.asks.application);
     let body = body::read(&call.headers, call.body, compat.limits.body_time).await?;
-    let mut members = Members::of_body(&body)?;
+    let start = registration_in(&body, compat.asks.application.clone())?;
+    call.trail.email(&start.email);
+    let verification = compat.asks.start_verification.ask(start, compat.limits.ask_time).await?;
+    call.trail.view(&verification);
+    Ok(text(StatusCode::OK, REGISTERED))
+}
+
+/// What a body registers.
+pub(super) fn registration_in(body: &[u8], application: ApplicationName) -> Result<StartVerification, Problem> {
+    let mut members = Members::of_body(body)?;
     let start = StartVerification {
-        application: compat.asks.application.clone(),
+        application,
         email: members.required_string("correo")?,
         token: Some(Token::Text(members.required_string("token")?)),
         purpose: None,
@@ -94,10 +103,7 @@ async fn register(compat: &Compat, call: Call) -> Result<Response, Refused> {
         operation: random_operation(),
     };
     members.finish()?;
-    call.trail.email(&start.email);
-    let verification = compat.asks.start_verification.ask(start, compat.limits.ask_time).await?;
-    call.trail.view(&verification);
-    Ok(text(StatusCode::OK, REGISTERED))
+    Ok(start)
 }
 
 /// `{"numero"}`, a string and nothing else. Whatever is no live number has no token, digits or not.
@@ -105,9 +111,7 @@ async fn validate(compat: &Compat, call: Call) -> Result<Response, Refused> {
     call.trail.action(Action::Check);
     call.trail.application(&compat.asks.application);
     let body = body::read(&call.headers, call.body, compat.limits.body_time).await?;
-    let mut members = Members::of_body(&body)?;
-    let number = members.required_secret("numero")?;
-    members.finish()?;
+    let number = Members::only_secret(&body, "numero")?;
     let check = CheckByNumber { application: compat.asks.application.clone(), number, operation: random_operation() };
     let approval = match compat.asks.check_by_number.ask(check, compat.limits.ask_time).await {
         Err(AskError::Refused(Failure::Refused(Refusal::FieldInvalid { .. }))) => return Err(Refused::NoToken),

@@ -33,6 +33,14 @@ impl<'a> Members<'a> {
         Self::of_text(text, "")
     }
 
+    /// The one string `name` of a body that has nothing else, wiped when it is dropped.
+    pub fn only_secret(body: &'a [u8], name: &'static str) -> Result<Zeroizing<String>, Problem> {
+        let mut members = Self::of_body(body)?;
+        let secret = members.required_secret(name)?;
+        members.finish()?;
+        Ok(secret)
+    }
+
     fn of_text(text: &'a str, prefix: &'static str) -> Result<Self, Problem> {
         let Pairs(left) = serde_json::from_str(text).map_err(|error| {
             malformed(format!("It is not a JSON object: see line {}, column {}", error.line(), error.column()))

@@ -156,6 +156,14 @@ impl Problem {
 
     /// The problem as an answer to the request of that id, with that mark.
     pub fn render(&self, request_id: &str, test_mark: &TestMark) -> Response {
+        let mut response = Response::new(self.written(request_id, test_mark).into());
+        *response.status_mut() = self.code.facts().0;
+        self.write_headers(&mut response);
+        response
+    }
+
+    /// The JSON object that the client reads.
+    pub fn written(&self, request_id: &str, test_mark: &TestMark) -> Vec<u8> {
         let (status, code, title) = self.code.facts();
         let body = Body {
             r#type: format!("/problems/{code}"),
@@ -167,11 +175,7 @@ impl Problem {
             retry_after_seconds: self.retry_after_seconds,
             members: &self.members,
         };
-        let bytes = serde_json::to_vec(&test_mark.on(body)).expect("its keys are strings, its values JSON");
-        let mut response = Response::new(bytes.into());
-        *response.status_mut() = status;
-        self.write_headers(&mut response);
-        response
+        serde_json::to_vec(&test_mark.on(body)).expect("its keys are strings, its values JSON")
     }
 
     fn write_headers(&self, response: &mut Response) {

@@ -17,7 +17,7 @@ use super::{
     trail::Action,
 };
 use crate::{
-    domain::{Approval, Delivery, DeliveryStatus, EmailAddress, Status, Token, VerificationView},
+    domain::{ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, OperationId, Status, Token, VerificationView},
     messages::{CancelVerification, CheckByNumber, CheckNumber, ReadVerification, ResendVerification, StartVerification},
 };
 
@@ -73,9 +73,20 @@ async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::Start).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
-    let mut members = Members::of_body(&body)?;
+    let start = start_in(&body, caller.application.clone(), operation)?;
+    call.trail.email(&start.email);
+    let verification = api.asks.start_verification.ask(start, caller.time_left).await?;
+    call.trail.view(&verification);
+    let mut response = json(StatusCode::ACCEPTED, &call.test_mark.on(VerificationBody::from(&verification)));
+    response.headers_mut().insert(LOCATION, location(&verification));
+    Ok(response)
+}
+
+/// What a body asks for.
+pub(super) fn start_in(body: &[u8], application: ApplicationName, operation: OperationId) -> Result<StartVerification, Problem> {
+    let mut members = Members::of_body(body)?;
     let start = StartVerification {
-        application: caller.application.clone(),
+        application,
         email: members.required_string("email")?,
         token: members.optional_token("token")?,
         purpose: members.optional_string("purpose")?,
@@ -85,12 +96,7 @@ async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
         operation,
     };
     members.finish()?;
-    call.trail.email(&start.email);
-    let verification = api.asks.start_verification.ask(start, caller.time_left).await?;
-    call.trail.view(&verification);
-    let mut response = json(StatusCode::ACCEPTED, &call.test_mark.on(VerificationBody::from(&verification)));
-    response.headers_mut().insert(LOCATION, location(&verification));
-    Ok(response)
+    Ok(start)
 }
 
 fn context_ip(members: &mut Members<'_>) -> Result<Option<String>, Problem> {
@@ -119,9 +125,7 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::Check).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
-    let mut members = Members::of_body(&body)?;
-    let number = members.required_secret("number")?;
-    members.finish()?;
+    let number = Members::only_secret(&body, "number")?;
     let check = CheckNumber { application: caller.application.clone(), id, number, operation };
     let approval = api.asks.check_number.ask(check, caller.time_left).await?;
     call.trail.approval(&approval);
@@ -132,9 +136,7 @@ async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::Check).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = caller.operation(&call.headers)?;
-    let mut members = Members::of_body(&body)?;
-    let number = members.required_secret("number")?;
-    members.finish()?;
+    let number = Members::only_secret(&body, "number")?;
     let check = CheckByNumber { application: caller.application.clone(), number, operation };
     let approval = api.asks.check_by_number.ask(check, caller.time_left).await?;
     call.trail.approval(&approval);
@@ -244,7 +246,7 @@ impl<'a> From<&'a Approval> for ApprovalBody<'a> {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum TokenBody<'a> {
+pub(super) enum TokenBody<'a> {
     Text(&'a str),
     Json(&'a RawValue),
 }
