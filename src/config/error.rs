@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::{self, Write};
 
 use thiserror::Error;
 
@@ -17,7 +17,7 @@ pub enum ConfigError {
         cause: String,
     },
     /// The file is not TOML.
-    #[error("{place}: is not TOML: {message}")]
+    #[error("{place}: is not TOML: {}", OneLine(message))]
     Syntax {
         /// Where it stops to be.
         place: Place,
@@ -25,7 +25,7 @@ pub enum ConfigError {
         message: String,
     },
     /// There is no such key.
-    #[error("{place}: {key} is unknown; allowed here: {allowed}")]
+    #[error("{place}: {} is unknown; allowed here: {allowed}", OneLine(key))]
     UnknownKey {
         /// Where it stands.
         place: Place,
@@ -35,7 +35,7 @@ pub enum ConfigError {
         allowed: String,
     },
     /// There is no such key for this environment variable to set.
-    #[error("{variable} is unknown; the variables are {allowed}")]
+    #[error("{} is unknown; the variables are {allowed}", OneLine(variable))]
     UnknownVariable {
         /// Its name.
         variable: String,
@@ -46,7 +46,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// A value is missing, of the wrong type, out of range, or at odds with another.
-    #[error("{place}: {key} {mend}")]
+    #[error("{place}: {} {mend}", OneLine(key))]
     Value {
         /// Where it stands.
         place: Place,
@@ -81,5 +81,14 @@ impl fmt::Display for Place {
             Self::Variable(variable) => f.write_str(variable),
             Self::Default => f.write_str("configuration"),
         }
+    }
+}
+
+/// A name from a file or the environment: a line break or an escape sequence in it shall not write lines of its own into a log.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
     }
 }
