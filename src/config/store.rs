@@ -72,6 +72,9 @@ impl Validation {
         let has_form = SCHEMES.iter().any(|scheme| url.starts_with(scheme));
         // a fragment could only be #insecure, which takes any certificate
         let is_allowed = has_form && !url.contains('#');
-        is_allowed.then(|| url.into_connection_info().ok()).flatten().ok_or_else(|| self.refuse("store.redis_url", mend))
+        let info = is_allowed.then(|| url.into_connection_info().ok()).flatten();
+        // the address is logged, and a path may have anything in it, percent-encoded
+        let is_one_line = |info: &ConnectionInfo| !info.addr().to_string().contains(char::is_control);
+        info.filter(is_one_line).ok_or_else(|| self.refuse("store.redis_url", mend))
     }
 }
