@@ -38,6 +38,8 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod domain;
+#[cfg(feature = "testing")]
+pub mod fuzzing;
 pub mod http;
 pub mod live;
 pub mod mail;

@@ -6,6 +6,8 @@ mod audit;
 mod compat;
 mod environment;
 mod error;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod http;
 mod keyring;
 mod keys;

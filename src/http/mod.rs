@@ -15,6 +15,8 @@ mod compat;
 mod connection;
 mod dev_inbox;
 mod front;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod health;
 mod members;
 mod metering;

@@ -16,7 +16,7 @@ use rustls::{
 };
 use thiserror::Error;
 use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
@@ -171,7 +171,7 @@ async fn open_socket(host: &str, port: u16, limit: Duration) -> io::Result<TcpSt
 }
 
 /// Greeting, EHLO and STARTTLS in clear. A server that does not offer STARTTLS is told nothing more.
-async fn ask_for_tls(socket: &mut TcpStream, hello: &ClientId) -> Result<(), Trouble> {
+pub(super) async fn ask_for_tls(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), hello: &ClientId) -> Result<(), Trouble> {
     let mut dialog = BufReader::new(socket);
     read_reply(&mut dialog).await?;
     dialog.write_all(Ehlo::new(hello.clone()).to_string().as_bytes()).await?;

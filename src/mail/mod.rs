@@ -11,6 +11,8 @@ mod checking;
 mod connecting;
 mod dialog;
 mod facts;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod providers;
 mod reply;
 mod template_error;

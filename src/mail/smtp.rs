@@ -80,7 +80,7 @@ impl SmtpSettings {
     }
 
     /// The ways in which the login's secret is written when it is sent, the longest first.
-    fn logins(&self) -> Vec<Zeroizing<String>> {
+    pub(super) fn logins(&self) -> Vec<Zeroizing<String>> {
         let Some(password) = self.password.as_ref().filter(|password| !password.is_empty()) else { return Vec::new() };
         let plain = Zeroizing::new(format!("\0{}\0{}", self.user.as_deref().unwrap_or_default(), password.as_str()));
         let encoded = |text: &str| Zeroizing::new(STANDARD.encode(text));
@@ -310,6 +310,15 @@ impl Answers {
             _ => MessageOutcome::Held(NO_SERVER.to_owned()),
         }
     }
+}
+
+/// One try over a connection that somebody else made.
+#[cfg(feature = "testing")]
+pub(super) async fn send_over(connection: AsyncSmtpConnection, settings: &SmtpSettings, mail: &Mail) -> MessageOutcome {
+    let mut open = Open { provider: 0, connection, limits: settings.limits, used_at: Instant::now() };
+    let result = converse(&mut open, mail, Deadline::after(settings.limits.whole)).await;
+    let mut answers = Answers::default();
+    answers.take(result, |text| settings.kept(text, Some(&mail.number))).unwrap_or_else(|| answers.outcome())
 }
 
 /// MAIL, RCPT, DATA and the mail. `Ok` has the reply to the final dot.

@@ -2,6 +2,8 @@
 //! `embedded` carry that out, each in its own way.
 
 pub mod embedded;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod ids;
 mod keys;
 pub mod operations;

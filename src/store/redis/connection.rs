@@ -1,6 +1,6 @@
 use std::{fmt, time::Duration};
 
-use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisError, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
 use thiserror::Error;
 use tokio::{task::AbortHandle, time::timeout};
 
@@ -70,8 +70,13 @@ impl Connection {
 
     async fn open_unhurried(info: &ConnectionInfo) -> Result<Self, Fault> {
         let socket = timeout(CONNECT_TIMEOUT, Socket::open(info)).await.map_err(|_| Fault::Silent)?.map_err(RedisError::from)?;
+        Self::over(socket, info.redis_settings()).await
+    }
+
+    /// Over a socket that is open.
+    pub(super) async fn over(socket: Socket, login: &RedisConnectionInfo) -> Result<Self, Fault> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE_TIMEOUT)).set_pipeline_buffer_size(1024);
-        let (commands, driver) = MultiplexedConnection::new_with_config(info.redis_settings(), socket, config).await?;
+        let (commands, driver) = MultiplexedConnection::new_with_config(login, socket, config).await?;
         Ok(Self { commands, driver: tokio::spawn(driver).abort_handle() })
     }
 

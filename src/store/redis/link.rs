@@ -52,6 +52,12 @@ impl Link {
         Self { settings, fingerprint, clock, state, broken: Notify::new(), is_refusing: Cell::new(false), server_time }
     }
 
+    /// The same, over a connection that somebody else made, and that nobody makes anew.
+    #[cfg(feature = "testing")]
+    pub(super) fn over(self, connection: Connection) -> Self {
+        Self { state: RefCell::new(State::Up(Rc::new(connection))), ..self }
+    }
+
     /// Connects, and again whenever the connection breaks; never ends.
     pub async fn keep_connected(&self) {
         let mut failures = 0;

@@ -3,6 +3,8 @@
 mod commit;
 mod connection;
 mod frames;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod lanes;
 mod link;

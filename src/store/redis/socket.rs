@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::frames::{Frames, Malformed};
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -43,7 +43,12 @@ impl Socket {
             ConnectionAddr::Unix(path) => Box::new(UnixStream::connect(path).await?),
             _ => return Err(io::Error::other("no such kind of address is known here")),
         };
-        Ok(Self { stream, commands: Frames::of_commands(), replies: Frames::of_replies(), unanswered: 0 })
+        Ok(Self::over(stream))
+    }
+
+    /// Over a stream that is open.
+    pub(super) fn over(stream: Box<dyn Stream>) -> Self {
+        Self { stream, commands: Frames::of_commands(), replies: Frames::of_replies(), unanswered: 0 }
     }
 
     fn note_sent(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
