@@ -97,7 +97,9 @@ fn shows_no_secret(config: &Config) {
         is_one_line(&server.to_string());
     }
     if let Mail::Smtp(servers) = &config.mail {
-        servers.iter().for_each(|server| is_one_line(&server.host));
+        for server in servers {
+            is_one_line(&server.host);
+        }
     }
 }
 
