@@ -174,7 +174,10 @@ impl Handler<Authenticate> for ScriptedGateway {
 
     fn handle(&mut self, ask: Authenticate, _: &mut Context<Self>) -> Self::Result {
         *self.script.0.authentications.lock().unwrap() += 1;
-        let (lacked, is_test) = (self.script.answers().lacked_scope, self.script.answers().is_test);
+        let (lacked, is_test) = {
+            let answers = self.script.answers(); // locked once: twice in one statement would wait for itself
+            (answers.lacked_scope, answers.is_test)
+        };
         let (application, key) = (ApplicationName::parse("shop").unwrap(), ApiKeyGrant::new([7; 32]).label());
         let principal = Principal { application, key, is_test };
         match *ask.api_key == KEY {
