@@ -8,8 +8,9 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::domain::{
-    ApplicationName, Approval, Charge, Claimed, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailCounts, MessageKey,
-    MessageOutcome, Moment, OperationId, Principal, Purpose, Refusal, Scope, Token, VerificationId, VerificationView,
+    ApplicationName, Approval, Charge, Claimed, DeliveryStatus, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailCounts,
+    MailId, MailPage, MailView, MessageKey, MessageOutcome, Moment, OperationId, Principal, Purpose, Refusal, Scope, Token,
+    VerificationId, VerificationView,
 };
 
 /// Why a request was not fulfilled.
@@ -149,6 +150,45 @@ pub struct CancelVerification {
     pub application: ApplicationName,
     /// The verification's id.
     pub id: String,
+}
+
+/// HTTP or in process -> Gateway. A page of the application's mails that wait, are being sent, failed or expired: those of the
+/// queue first, due first; then the others, newest first. A page may have less than `limit`, and still a cursor. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<MailPage, Failure>")]
+pub struct ListMails {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// How far they are: `queued`, `sending`, `deferred`, `failed` or `expired`; none: all of these.
+    pub status: Option<String>,
+    /// How many at most, 1 to 100; none: 50.
+    pub limit: Option<u64>,
+    /// Where the page before it ended.
+    pub cursor: Option<String>,
+}
+
+/// HTTP or in process -> Gateway. How the mail of a verification stands, as long as that lasts and, when it failed, for an hour
+/// more. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<MailView, Failure>")]
+pub struct ReadMail {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The mail's id.
+    pub id: String,
+}
+
+/// HTTP or in process -> Gateway. `Ok` means that the mail is due now, or being sent; one that had failed is in the queue again.
+/// A lost reply means unknown: asking again with the same `operation` puts it back no further time.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<MailView, Failure>")]
+pub struct RetryMail {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The mail's id.
+    pub id: String,
+    /// Names this attempt.
+    pub operation: OperationId,
 }
 
 /// HTTP -> Gateway. Which parts are not up, or not as they should be, and why; empty when all are.
@@ -304,6 +344,43 @@ pub struct EndVerification {
     pub application: ApplicationName,
     /// Which.
     pub id: VerificationId,
+}
+
+/// Gateway -> store. A page of the application's mails. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<MailPage, Failure>")]
+pub struct FindMails {
+    /// Whose.
+    pub application: ApplicationName,
+    /// How far they are; none: all that are listed.
+    pub status: Option<DeliveryStatus>,
+    /// How many at most.
+    pub limit: usize,
+    /// Where the page before it ended.
+    pub cursor: Option<String>,
+}
+
+/// Gateway -> store. How a mail stands. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<MailView, Failure>")]
+pub struct LookUpMail {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: MailId,
+}
+
+/// Gateway -> store. `Ok` means that the mail is due now, or being sent. A lost reply means unknown: the same `operation` puts it
+/// back no further time.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<MailView, Failure>")]
+pub struct RequeueMail {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: MailId,
+    /// Names this attempt.
+    pub operation: OperationId,
 }
 
 /// Mailer -> store. At most `limit` due mails, each with a lease. A lost reply lets the leases run out.

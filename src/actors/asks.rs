@@ -5,7 +5,8 @@ use crate::{
     domain::Refusal,
     messages::{
         AskMailReadiness, AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
-        EndVerification, Failure, LookUpVerification, MailQueued, OpenVerification, RefundStart, ResendMail, SettleMessage,
+        EndVerification, Failure, FindMails, LookUpMail, LookUpVerification, MailQueued, OpenVerification, RefundStart,
+        RequeueMail, ResendMail, SettleMessage,
     },
     supervision::{Ask, AskError, Guarded},
 };
@@ -32,6 +33,12 @@ pub struct StoreAsks {
     pub refund_start: Ask<RefundStart>,
     /// Ends one.
     pub end: Ask<EndVerification>,
+    /// Lists mails.
+    pub find_mails: Ask<FindMails>,
+    /// Looks at one.
+    pub look_up_mail: Ask<LookUpMail>,
+    /// Has one tried now.
+    pub requeue_mail: Ask<RequeueMail>,
     /// Leases due mails.
     pub claim: Ask<ClaimMessages>,
     /// Settles a lease.
@@ -55,6 +62,9 @@ impl StoreAsks {
             + Handler<ChargeStart>
             + Handler<RefundStart>
             + Handler<EndVerification>
+            + Handler<FindMails>
+            + Handler<LookUpMail>
+            + Handler<RequeueMail>
             + Handler<ClaimMessages>
             + Handler<SettleMessage>
             + Handler<CountMails>
@@ -69,6 +79,9 @@ impl StoreAsks {
             charge_start: store.asks(),
             refund_start: store.asks(),
             end: store.asks(),
+            find_mails: store.asks(),
+            look_up_mail: store.asks(),
+            requeue_mail: store.asks(),
             claim: store.asks(),
             settle: store.asks(),
             count_mails: store.asks_apart(SIDE_PERMITS),

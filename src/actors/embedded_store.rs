@@ -8,7 +8,8 @@ use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     messages::{
         AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
-        LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, ResendMail, SettleMessage,
+        FindMails, LookUpMail, LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, RequeueMail, ResendMail,
+        SettleMessage,
     },
     store::embedded::Writer,
 };
@@ -42,6 +43,9 @@ answer_from_records! { EmbeddedStore:
     ChargeStart => requests::charge_start,
     RefundStart => requests::refund_start,
     EndVerification => requests::end,
+    FindMails => requests::find_mails,
+    LookUpMail => requests::look_up_mail,
+    RequeueMail => requests::requeue_mail,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,
     CountMails => requests::count_mails,

@@ -11,16 +11,19 @@ use crate::{
     clock::Clock,
     domain::{
         ApiKeyGrant, Application, ApplicationName, Applications, Approval, Charge, EmailAddress, EndUserIp, IdentityNumber,
-        LeasedMessage, Locale, Lookup, Principal, Purpose, Refusal, Token, VerificationId, VerificationView,
+        LeasedMessage, Locale, Lookup, MailPage, MailView, Principal, Purpose, Refusal, Token, VerificationId, VerificationView,
     },
     live::Live,
     messages::{
         AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeStart, CheckByNumber,
-        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
-        OpenVerification, Opened, Probe, ReadVerification, RefundStart, ResendMail, ResendVerification, StartVerification,
+        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, ListMails, LookUpVerification, MailQueued,
+        NotReady, OpenVerification, Opened, Probe, ReadMail, ReadVerification, RefundStart, ResendMail, ResendVerification,
+        RetryMail, StartVerification,
     },
     supervision::{AskError, Reservation},
 };
+
+mod mails;
 
 /// How long the store may take: less than HTTP waits, so that its answer is still heard.
 const STORE_DEADLINE: Duration = Duration::from_millis(1700);
@@ -118,6 +121,33 @@ impl Handler<CancelVerification> for Gateway {
     fn handle(&mut self, ask: CancelVerification, _: &mut Self::Context) -> Self::Result {
         let front = self.front.clone();
         Box::pin(async move { front.cancel(ask).await })
+    }
+}
+
+impl Handler<ListMails> for Gateway {
+    type Result = ResponseFuture<Result<MailPage, Failure>>;
+
+    fn handle(&mut self, ask: ListMails, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.list_mails(ask).await })
+    }
+}
+
+impl Handler<ReadMail> for Gateway {
+    type Result = ResponseFuture<Result<MailView, Failure>>;
+
+    fn handle(&mut self, ask: ReadMail, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.read_mail(ask).await })
+    }
+}
+
+impl Handler<RetryMail> for Gateway {
+    type Result = ResponseFuture<Result<MailView, Failure>>;
+
+    fn handle(&mut self, ask: RetryMail, _: &mut Self::Context) -> Self::Result {
+        let front = self.front.clone();
+        Box::pin(async move { front.retry_mail(ask).await })
     }
 }
 

@@ -9,7 +9,8 @@ use crate::{
     clock::Clock,
     messages::{
         AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
-        LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, ResendMail, SettleMessage,
+        FindMails, LookUpMail, LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, RequeueMail, ResendMail,
+        SettleMessage,
     },
     store::{
         Vault,
@@ -60,6 +61,9 @@ answer_from_records! { RedisStore:
     ChargeStart => requests::charge_start,
     RefundStart => requests::refund_start,
     EndVerification => requests::end,
+    FindMails => requests::find_mails,
+    LookUpMail => requests::look_up_mail,
+    RequeueMail => requests::requeue_mail,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,
     CountMails => requests::count_mails,

@@ -2,15 +2,19 @@
 
 use crate::{
     domain::{
-        ApplicationName, Approval, Charge, Claimed, MailCounts, NUMBER_MISSES, Refusal, VerificationView, transitions::Mailing,
+        ApplicationName, Approval, Charge, Claimed, MailCounts, MailPage, MailView, NUMBER_MISSES, Refusal, VerificationView,
+        transitions::Mailing,
     },
     messages::{
-        ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
-        OpenVerification, Opened, RefundStart, ResendMail, SettleMessage,
+        ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, FindMails, LookUpMail,
+        LookUpVerification, OpenVerification, Opened, RefundStart, RequeueMail, ResendMail, SettleMessage,
     },
     store::{
-        Records, StoreError,
-        operations::{Cancelling, Charging, Checking, Counting, Reading, Resending, Settling, StartRequest, Starting},
+        PageRequest, Records, StoreError,
+        operations::{
+            Cancelling, Charging, Checking, Counting, Looking, Reading, Resending, Retrying, Settling, StartRequest, Starting,
+        },
+        page,
     },
 };
 
@@ -135,6 +139,24 @@ async fn give_back(records: &impl Records, application: &ApplicationName, charge
 pub(super) async fn end(records: &impl Records, ask: EndVerification) -> Result<(), Failure> {
     let cancelling = Cancelling::new(records.vault(), &ask.application, &ask.id).ok_or(Refusal::NotFound)?;
     Ok(records.run(cancelling).await.map_err(failure)??)
+}
+
+pub(super) async fn find_mails(records: &impl Records, ask: FindMails) -> Result<MailPage, Failure> {
+    let FindMails { application, status, limit, cursor } = ask;
+    let found = page(records, &PageRequest { application, status, limit, cursor }).await.map_err(failure)?;
+    let not_ours = || Refusal::FieldInvalid { field: "cursor", mend: "must be one that a page before it gave".to_owned() };
+    Ok(found.ok_or_else(not_ours)?)
+}
+
+pub(super) async fn look_up_mail(records: &impl Records, ask: LookUpMail) -> Result<MailView, Failure> {
+    let looking = Looking::new(records.vault(), ask.application, ask.id).ok_or(Refusal::NotFound)?;
+    Ok(records.run(looking).await.map_err(failure)??)
+}
+
+pub(super) async fn requeue_mail(records: &impl Records, ask: RequeueMail) -> Result<MailView, Failure> {
+    let RequeueMail { application, id, operation } = ask;
+    let retrying = Retrying::new(records.vault(), &application, id, &operation).ok_or(Refusal::NotFound)?;
+    Ok(records.run(retrying).await.map_err(failure)??)
 }
 
 pub(super) async fn claim(records: &impl Records, ask: ClaimMessages) -> Result<Claimed, Failure> {

@@ -27,11 +27,12 @@ pub use end_user_ip::{EndUserIp, IpError};
 pub use identity_number::{IdentityNumber, NumberError};
 pub use locale::{Locale, LocaleError};
 pub use moment::Moment;
-pub use names::{ApplicationName, NameError, OperationId, Purpose, VerificationId};
+pub use names::{ApplicationName, MailId, NameError, OperationId, Purpose, VerificationId};
 pub use queued_message::{LEASE, LEAST_LIFE, QueuedMessage};
 pub use refusal::Refusal;
 pub use token::Token;
 pub use verification::{CheckNote, End, KeyedHash, Tombstone, Verification};
 pub use views::{
-    Approval, Claimed, Delivery, DeliveryStatus, LeasedMessage, MailCounts, MessageKey, MessageOutcome, Status, VerificationView,
+    Approval, Claimed, Delivery, DeliveryStatus, LeasedMessage, MailCounts, MailPage, MailView, MessageKey, MessageOutcome,
+    Status, VerificationView,
 };

@@ -89,6 +89,37 @@ impl fmt::Debug for OperationId {
     }
 }
 
+/// The public name of the mail of one verification, `msg_` and 64 characters of base64url. To another application it means
+/// nothing, and nobody can do more with it than look at the mail's fate or have it tried again.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct MailId(String);
+
+impl MailId {
+    /// What every id begins with.
+    pub const PREFIX: &'static str = "msg_";
+
+    /// The id in `text`; none when it is not of an id's form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let body = text.strip_prefix(Self::PREFIX)?;
+        (body.len() == 64 && body.bytes().all(is_base64url)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MailId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MailId")
+    }
+}
+
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
 /// The public name of one verification, `vrf_` and 43 characters of base64url. It is key material: whoever
 /// has it can read and burn the verification, so it is never logged and nowhere stored in clear.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -101,7 +132,6 @@ impl VerificationId {
     /// The id in `text`; none when it is not of an id's form.
     pub fn parse(text: &str) -> Option<Self> {
         let body = text.strip_prefix(Self::PREFIX)?;
-        let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         (body.len() == 43 && body.bytes().all(is_base64url)).then(|| Self(text.to_owned()))
     }
 

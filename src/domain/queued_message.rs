@@ -16,6 +16,7 @@ const RETRY_AFTER_SECONDS: [u64; 5] = [1, 5, 15, 60, 180];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedMessage {
     pub(super) message_id: String,
+    pub(super) created_at: Moment,
     /// When its address was charged for it; none once that was given back.
     charged_at: Option<Moment>,
     state: State,
@@ -46,7 +47,7 @@ impl QueuedMessage {
     /// A mail that its address is charged for now, and that is due at once.
     pub fn new(message_id: String, now: Moment) -> Self {
         let (charged_at, state) = (Some(now), State::Waiting { until: now });
-        Self { message_id, charged_at, state, fence: 0, attempts: 0, maybe_accepted: 0, last_reply: None }
+        Self { message_id, created_at: now, charged_at, state, fence: 0, attempts: 0, maybe_accepted: 0, last_reply: None }
     }
 
     /// A mail that is never sent, and nobody is charged for: that of a test application.
@@ -79,6 +80,16 @@ impl QueuedMessage {
         matches!(self.state, State::Waiting { .. })
     }
 
+    /// Whether a server refused it for good, or may have taken it as often as is allowed.
+    pub fn was_given_up(&self) -> bool {
+        matches!(self.state, State::Failed)
+    }
+
+    /// Whether a server has taken it.
+    pub fn was_taken(&self) -> bool {
+        matches!(self.state, State::Sent | State::Captured)
+    }
+
     /// Whether it will never be sent, and not because its verification ended first.
     pub fn has_failed(&self) -> bool {
         matches!(self.state, State::Failed | State::Expired)
@@ -93,6 +104,16 @@ impl QueuedMessage {
     /// When its address was charged for it; none once that was given back.
     pub fn charged_at(&self) -> Option<Moment> {
         self.charged_at
+    }
+
+    /// Whether what its address was charged for it was given back.
+    pub fn is_uncharged(&self) -> bool {
+        self.charged_at.is_none()
+    }
+
+    /// Its address is charged for it again.
+    pub fn charge(&mut self, now: Moment) {
+        self.charged_at = Some(now);
     }
 
     /// When its address was charged for it, the first time that this is asked.

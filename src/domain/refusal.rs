@@ -25,6 +25,8 @@ pub enum Refusal {
     NumberUnknown,
     /// The verification was approved before, by another operation.
     AlreadyApproved,
+    /// A server has taken the mail, or may have as often as is allowed.
+    AlreadySent,
     /// The number no longer holds.
     Expired,
     /// All wrong checks of the verification are used up.

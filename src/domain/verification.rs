@@ -3,8 +3,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Locale, MessageKey, Moment, Purpose, QueuedMessage, Status,
-    VerificationId, VerificationView,
+    ApplicationName, Delivery, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailId, MailView, MessageKey, Moment,
+    Purpose, QueuedMessage, Status, VerificationId, VerificationView,
 };
 
 /// A keyed hash, cut to 16 bytes: of an id, a number, an operation or a body.
@@ -167,6 +167,23 @@ impl Verification {
             purpose: self.purpose.clone(),
             expires_at: self.expires_at,
             ended_at: self.ends_at(),
+            failed_mail: self.message.has_failed().then(|| FailedMail {
+                application: self.application.clone(),
+                created_at: self.message.created_at,
+                delivery: self.message.view(),
+            }),
+        }
+    }
+
+    /// Its mail as its application sees it.
+    pub fn mail_view(&self, id: &MailId) -> MailView {
+        MailView {
+            id: id.clone(),
+            delivery: self.message.view(),
+            purpose: self.purpose.clone(),
+            masked_address: Some(self.address.masked()),
+            created_at: self.message.created_at,
+            expires_at: self.expires_at,
         }
     }
 }
@@ -188,6 +205,15 @@ pub struct Tombstone {
     expires_at: Moment,
     /// When it ended.
     pub ended_at: Moment,
+    /// Its mail, when that was never sent and somebody may ask why.
+    failed_mail: Option<FailedMail>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct FailedMail {
+    application: ApplicationName,
+    created_at: Moment,
+    delivery: Delivery,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,5 +258,19 @@ impl Tombstone {
             attempts_remaining: 0,
             delivery: None,
         }
+    }
+
+    /// Whose its mail is, and the mail as that application sees it; none when it did not fail.
+    pub fn failed_mail(&self, id: &MailId) -> Option<(&ApplicationName, MailView)> {
+        let FailedMail { application, created_at, delivery } = self.failed_mail.as_ref()?;
+        let view = MailView {
+            id: id.clone(),
+            delivery: delivery.clone(),
+            purpose: self.purpose.clone(),
+            masked_address: None,
+            created_at: *created_at,
+            expires_at: self.expires_at,
+        };
+        Some((application, view))
     }
 }

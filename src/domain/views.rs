@@ -1,4 +1,6 @@
-use super::{ApplicationName, EmailAddress, IdentityNumber, Locale, Moment, Purpose, Token, VerificationId};
+use serde::{Deserialize, Serialize};
+
+use super::{ApplicationName, EmailAddress, IdentityNumber, Locale, MailId, Moment, Purpose, Token, VerificationId};
 
 /// How far a verification is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub struct Approval {
 }
 
 /// How far a mail is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeliveryStatus {
     /// Waits for its first try.
     Queued,
@@ -73,7 +75,7 @@ pub enum DeliveryStatus {
 }
 
 /// A mail as the application sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// How far it is.
     pub status: DeliveryStatus,
@@ -85,6 +87,48 @@ pub struct Delivery {
     pub next_attempt_at: Option<Moment>,
     /// Its `Message-ID`, angle brackets included, the same for all tries.
     pub message_id: String,
+}
+
+impl DeliveryStatus {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Captured => "captured",
+            Self::Deferred => "deferred",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// The mail of a verification as the application sees it that looks after its mails; never a number or a whole address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailView {
+    /// Its name.
+    pub id: MailId,
+    /// How far it is.
+    pub delivery: Delivery,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// To whom, masked; none a minute after its verification's end.
+    pub masked_address: Option<String>,
+    /// When it was asked for.
+    pub created_at: Moment,
+    /// When its number stops to hold.
+    pub expires_at: Moment,
+}
+
+/// Some of an application's mails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailPage {
+    /// In the order of the list.
+    pub mails: Vec<MailView>,
+    /// Where to go on, when there may be more.
+    pub next_cursor: Option<String>,
 }
 
 /// Where a queued mail stands: the keyed handle of its address, and the keyed hash of its verification's id.

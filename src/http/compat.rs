@@ -167,6 +167,7 @@ impl From<Refusal> for Refused {
             | Refusal::IdempotencyMismatch
             | Refusal::NumberIncorrect { .. }
             | Refusal::AlreadyApproved
+            | Refusal::AlreadySent
             | Refusal::Expired
             | Refusal::Exhausted
             | Refusal::Canceled => Self::NoToken,

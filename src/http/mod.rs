@@ -19,6 +19,7 @@ mod front;
 pub(crate) mod fuzzing;
 mod health;
 mod members;
+mod messages;
 mod metering;
 mod peers;
 mod problem;
@@ -47,8 +48,8 @@ pub use tls::encryption;
 
 use crate::{
     messages::{
-        AskReadiness, Authenticate, CancelVerification, CheckByNumber, CheckNumber, ReadInbox, ReadVerification,
-        ResendVerification, StartVerification,
+        AskReadiness, Authenticate, CancelVerification, CheckByNumber, CheckNumber, ListMails, ReadInbox, ReadMail,
+        ReadVerification, ResendVerification, RetryMail, StartVerification,
     },
     supervision::Ask,
 };
@@ -69,6 +70,12 @@ pub struct Asks {
     pub resend_verification: Ask<ResendVerification>,
     /// `DELETE /v1/verifications/{id}`
     pub cancel_verification: Ask<CancelVerification>,
+    /// `GET /v1/messages`
+    pub list_mails: Ask<ListMails>,
+    /// `GET /v1/messages/{id}`
+    pub read_mail: Ask<ReadMail>,
+    /// `POST /v1/messages/{id}/retry`
+    pub retry_mail: Ask<RetryMail>,
     /// `GET /health/ready`
     pub readiness: Ask<AskReadiness>,
     /// `GET /v1/system`

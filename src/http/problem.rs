@@ -35,6 +35,7 @@ pub(super) enum Code {
     MethodNotAllowed,
     RequestTimeout,
     AlreadyApproved,
+    AlreadySent,
     Expired,
     Exhausted,
     Canceled,
@@ -66,6 +67,7 @@ impl Code {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body took too long"),
             Self::AlreadyApproved => (StatusCode::CONFLICT, "already-approved", "The verification was approved before"),
+            Self::AlreadySent => (StatusCode::CONFLICT, "already-sent", "The mail was taken by the mail server"),
             Self::Expired => (StatusCode::GONE, "expired", "The verification has expired"),
             Self::Exhausted => (StatusCode::GONE, "exhausted", "All wrong checks of the verification are used up"),
             Self::Canceled => (StatusCode::GONE, "canceled", "The verification was canceled"),
@@ -274,6 +276,7 @@ impl From<Refusal> for Problem {
                     .with("attempts_remaining", attempts_remaining)
             }
             Refusal::AlreadyApproved => Self::new(Code::AlreadyApproved, "Its token has been given back; start a new one"),
+            Refusal::AlreadySent => Self::new(Code::AlreadySent, "It has it, or may have it as often as is allowed; resend it"),
             Refusal::Expired => Self::new(Code::Expired, "Start a new one"),
             Refusal::Exhausted => Self::new(Code::Exhausted, "Start a new one"),
             Refusal::Canceled => Self::new(Code::Canceled, "Start a new one"),

@@ -9,7 +9,8 @@ use http::{HeaderMap, Method};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
-    Asks, Limits, dev_inbox, health, peers::Peer, problem::Problem, system, test_mark::TestMark, trail::Trail, verifications,
+    Asks, Limits, dev_inbox, health, messages, peers::Peer, problem::Problem, system, test_mark::TestMark, trail::Trail,
+    verifications,
 };
 
 /// What every handler needs.
@@ -34,6 +35,8 @@ pub(super) type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error
 
 pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
     verifications::routes(api)
+        .or(messages::routes(api))
+        .unify()
         .or(health::routes(api))
         .unify()
         .or(dev_inbox::routes(api))

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     audit::{AuditLog, Entry},
-    domain::{ApplicationName, Approval, EmailAddress, KeyLabel, Principal, Purpose, Scope, VerificationView},
+    domain::{ApplicationName, Approval, EmailAddress, KeyLabel, MailView, Principal, Purpose, Scope, VerificationView},
     messages::Denied,
 };
 
@@ -19,6 +19,9 @@ pub(super) enum Action {
     Check,
     Resend,
     Cancel,
+    ListMails,
+    ReadMail,
+    RetryMail,
     LookAtSystem,
 }
 
@@ -30,6 +33,9 @@ impl Action {
             Self::Check => "verification.check",
             Self::Resend => "verification.resend",
             Self::Cancel => "verification.cancel",
+            Self::ListMails => "messages.list",
+            Self::ReadMail => "message.read",
+            Self::RetryMail => "message.retry",
             Self::LookAtSystem => "system.read",
         }
     }
@@ -40,6 +46,7 @@ impl Action {
             Self::Start | Self::Resend | Self::Cancel => Scope::StartVerifications,
             Self::Check => Scope::CheckNumbers,
             Self::Read => Scope::ReadVerifications,
+            Self::ListMails | Self::ReadMail | Self::RetryMail => Scope::Messages,
             Self::LookAtSystem => Scope::Admin,
         }
     }
@@ -116,6 +123,13 @@ impl Trail {
         self.note(|noted| {
             noted.id = Some(view.id.as_str().to_owned());
             noted.address = view.email.as_ref().map(EmailAddress::masked);
+            noted.purpose = Some(view.purpose.clone());
+        });
+    }
+
+    pub fn mail(&self, view: &MailView) {
+        self.note(|noted| {
+            noted.address.clone_from(&view.masked_address);
             noted.purpose = Some(view.purpose.clone());
         });
     }

@@ -17,7 +17,7 @@ use super::{
     trail::Action,
 };
 use crate::{
-    domain::{ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, OperationId, Status, Token, VerificationView},
+    domain::{ApplicationName, Approval, Delivery, EmailAddress, OperationId, Status, Token, VerificationView},
     messages::{CancelVerification, CheckByNumber, CheckNumber, ReadVerification, ResendVerification, StartVerification},
 };
 
@@ -200,7 +200,7 @@ impl<'a> From<&'a VerificationView> for VerificationBody<'a> {
 }
 
 #[derive(Serialize)]
-struct DeliveryBody<'a> {
+pub(super) struct DeliveryBody<'a> {
     status: &'static str,
     attempts: u32,
     last_reply: Option<&'a str>,
@@ -211,7 +211,7 @@ struct DeliveryBody<'a> {
 impl<'a> From<&'a Delivery> for DeliveryBody<'a> {
     fn from(delivery: &'a Delivery) -> Self {
         Self {
-            status: delivery_word(delivery.status),
+            status: delivery.status.as_str(),
             attempts: delivery.attempts,
             last_reply: delivery.last_reply.as_deref(),
             next_attempt_at: delivery.next_attempt_at.map(Rfc3339),
@@ -269,18 +269,5 @@ fn status_word(status: Status) -> &'static str {
         Status::Canceled => "canceled",
         Status::Exhausted => "exhausted",
         Status::Expired => "expired",
-    }
-}
-
-fn delivery_word(status: DeliveryStatus) -> &'static str {
-    match status {
-        DeliveryStatus::Queued => "queued",
-        DeliveryStatus::Sending => "sending",
-        DeliveryStatus::Sent => "sent",
-        DeliveryStatus::Captured => "captured",
-        DeliveryStatus::Deferred => "deferred",
-        DeliveryStatus::Failed => "failed",
-        DeliveryStatus::Expired => "expired",
-        DeliveryStatus::Dropped => "dropped",
     }
 }

@@ -1,7 +1,10 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{Handle, vault::Vault};
-use crate::domain::{ApplicationName, EmailAddress, KeyedHash, OperationId, VerificationId};
+use super::{Handle, keys, vault::Vault};
+use crate::domain::{ApplicationName, EmailAddress, KeyedHash, MailId, MessageKey, OperationId, VerificationId};
+
+/// What ids of mails are veiled as.
+const MAIL: &str = "mail";
 
 impl Vault {
     /// The id that `operation` leads to: `r ‖ (handle ⊕ mask(r))`, so that the id alone names all its keys to the
@@ -26,6 +29,18 @@ impl Vault {
         let (r, masked) = bytes.split_at(16);
         let mask = self.id_masks.hash(&[application.as_str().as_bytes(), r]);
         Some(Handle(xor(masked.try_into().ok()?, mask)))
+    }
+
+    /// The id of the mail at a place.
+    pub(super) fn mail_id(&self, application: &ApplicationName, place: &MessageKey) -> MailId {
+        let text = format!("{}{}", MailId::PREFIX, self.veil(application, MAIL, &keys::member(place)));
+        MailId::parse(&text).expect("48 bytes are 64 characters of base64url")
+    }
+
+    /// The place of the mail with this id; none when it is not of the application's own.
+    pub(super) fn place_of(&self, application: &ApplicationName, id: &MailId) -> Option<MessageKey> {
+        let member = self.unveil(application, MAIL, id.as_str().strip_prefix(MailId::PREFIX)?)?;
+        keys::message_at(&member)
     }
 
     /// The keyed hash of an id, under which the store knows its verification.
@@ -59,6 +74,25 @@ mod tests {
         assert_ne!(vault.handle_in(&bank, &id), Some(vault.handle(&bank, &ada)));
         assert_eq!(vault.id_for(&shop, &ada, handle, &OperationId([7; 32])), id);
         assert_ne!(vault.id_for(&shop, &ada, handle, &OperationId([8; 32])), id);
+    }
+
+    #[test]
+    fn a_mails_id_names_its_place_to_its_own_application_alone_and_only_unchanged() {
+        let vault = Vault::new(KeyRing::generate(&mut system_random()));
+        let (shop, bank) = (ApplicationName::parse("shop").unwrap(), ApplicationName::parse("bank").unwrap());
+        let place = MessageKey { handle: [3; 16], verification: [9; 16] };
+        let id = vault.mail_id(&shop, &place);
+
+        assert_eq!(vault.mail_id(&shop, &place), id);
+        assert_ne!(vault.mail_id(&bank, &place), id);
+        assert_eq!(vault.place_of(&shop, &id), Some(place));
+        assert_eq!(vault.place_of(&bank, &id), None);
+        for at in MailId::PREFIX.len()..id.as_str().len() {
+            let mut changed = id.as_str().to_owned().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = MailId::parse(std::str::from_utf8(&changed).unwrap()).unwrap();
+            assert_eq!(vault.place_of(&shop, &changed), None, "character {at}");
+        }
     }
 
     #[test]

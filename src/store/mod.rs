@@ -6,6 +6,7 @@ pub mod embedded;
 pub(crate) mod fuzzing;
 mod ids;
 mod keys;
+mod listing;
 pub mod operations;
 pub mod redis;
 mod ring;
@@ -20,6 +21,7 @@ use crate::domain::{ApplicationName, Claimed, IdentityNumber, MailCounts, Messag
 use operations::Operation;
 
 pub use keys::{Handle, SHARDS};
+pub use listing::{MailList, PageRequest, Place, Stretch, page};
 pub use ring::{ClaimError, KeyRing, NoSuccessor, RingError, RingPlace, Rotation, RotationStep, open_or_make, rotate};
 pub use vault::Vault;
 
@@ -84,6 +86,12 @@ pub trait Records {
     /// # Errors
     /// `Unavailable`.
     fn count_mails(&self) -> impl Future<Output = Result<MailCounts, StoreError>>;
+
+    /// The next mails of a list behind a place, all applications'; the first ones when none is given.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn stretch(&self, list: MailList, after: Option<Place>) -> impl Future<Output = Result<Stretch, StoreError>>;
 
     /// Leases at most `limit` mails that are due. One that cannot be read is set aside, so that it stands in nobody's way.
     ///

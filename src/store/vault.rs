@@ -3,8 +3,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::{
@@ -33,6 +35,7 @@ pub struct Vault {
     messages: Naming,
     lookups: Naming,
     budgets: Naming,
+    veils: Naming,
     chance: Chance,
 }
 
@@ -108,6 +111,7 @@ impl Vault {
             messages: Naming::new(&ring, "message"),
             lookups: Naming::new(&ring, "lookup"),
             budgets: Naming::new(&ring, "budget"),
+            veils: Naming::new(&ring, "veil"),
             chance: Chance::default(),
             keys: Live::new(Keys::of(ring)),
         }
@@ -181,6 +185,29 @@ impl Vault {
     /// The fingerprint of a body.
     pub(super) fn body(&self, parts: &[&[u8]]) -> KeyedHash {
         self.bodies.hash(parts)
+    }
+
+    /// `bytes` as text that only this vault reads, and for this application only: encrypted under a tag that is their keyed hash
+    /// and goes in front (SIV), so that the same bytes are the same text each time.
+    pub(super) fn veil(&self, application: &ApplicationName, kind: &str, bytes: &[u8]) -> String {
+        let tag = self.veils.hash(&[b"tag", kind.as_bytes(), application.as_str().as_bytes(), bytes]);
+        URL_SAFE_NO_PAD.encode([tag.to_vec(), self.stream(kind, &tag, bytes)].concat())
+    }
+
+    /// The bytes in a text that [`Self::veil`] made for this application and kind.
+    pub(super) fn unveil(&self, application: &ApplicationName, kind: &str, text: &str) -> Option<Vec<u8>> {
+        let veiled = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (tag, hidden) = veiled.split_first_chunk::<16>()?;
+        let bytes = self.stream(kind, tag, hidden);
+        let expected = self.veils.hash(&[b"tag", kind.as_bytes(), application.as_str().as_bytes(), &bytes]);
+        bool::from(expected.ct_eq(tag)).then_some(bytes)
+    }
+
+    /// `bytes` with a keystream laid over them, or taken off.
+    fn stream(&self, kind: &str, tag: &KeyedHash, bytes: &[u8]) -> Vec<u8> {
+        let block = |at: usize| self.veils.hash(&[b"stream", kind.as_bytes(), tag, &(at as u64).to_be_bytes()]);
+        let blocks = bytes.chunks(16).enumerate();
+        blocks.flat_map(|(at, chunk)| chunk.iter().zip(block(at)).map(|(byte, pad)| byte ^ pad).collect::<Vec<_>>()).collect()
     }
 
     /// What stands before the @ of the `Message-ID` of the mail that an operation asked for: it tells nothing of the id.

@@ -4,6 +4,7 @@
 mod dev_inbox;
 mod framing;
 mod h2;
+mod messages;
 mod refusals;
 mod replies;
 mod server;

@@ -14,6 +14,7 @@ mod hostile;
 mod http;
 mod in_process;
 mod kit;
+mod mail_lists;
 mod mailer;
 mod mails;
 mod old_contract;

@@ -5,6 +5,7 @@ mod check;
 mod claim;
 mod read;
 mod resend;
+mod retry;
 mod settle;
 mod start;
 
@@ -13,6 +14,7 @@ pub use check::{Approved, Check, check};
 pub use claim::{Claim, claim};
 pub use read::{Read, read};
 pub use resend::{Resend, resend};
+pub use retry::{Retry, look, retry};
 pub use settle::{Settle, settle};
 pub use start::{Mailing, Start, start};
 
@@ -45,6 +47,8 @@ pub enum Effect {
     Unqueue,
     /// Its mail is listed among those that failed.
     ListAsFailed,
+    /// Its mail is not listed among those that failed.
+    UnlistFailed,
     /// Its token is stored until this moment.
     StoreToken(Moment),
     /// Its token is kept until this moment.

@@ -63,7 +63,7 @@ fn queue(mut record: AddressRecord, request: &Resend, sends_another: bool, now: 
     Outcome::changed(Ok(Mailing { view, message, is_repetition: false }), record, effects)
 }
 
-fn remember(verification: &mut Verification, operation: KeyedHash) {
+pub(super) fn remember(verification: &mut Verification, operation: KeyedHash) {
     if verification.resends.len() == MOST_REMEMBERED {
         verification.resends.remove(0);
     }

@@ -1,9 +1,13 @@
+use std::ops::Bound;
+
 use redb::{Database, Error, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
 use crate::{
     domain::{MailCounts, MessageKey, Moment, transitions::Effect},
     store::{
+        MailList, Place, Stretch,
         keys::{member, message_at},
+        listing::STRETCH,
         operations::{Operation, Reads, Sealed, Snapshot, Write},
     },
 };
@@ -23,6 +27,8 @@ const QUEUE: TableDefinition<(u64, Member), ()> = TableDefinition::new("queue");
 const QUEUED: TableDefinition<Member, u64> = TableDefinition::new("queued");
 /// (failed at, mail)
 const FAILED: TableDefinition<(u64, Member), ()> = TableDefinition::new("failed");
+/// mail to failed at: where it stands among those that failed
+const LISTED: TableDefinition<Member, u64> = TableDefinition::new("listed");
 /// (kept until, kind, handle or verification): what to sweep, in order
 const EXPIRY: TableDefinition<(u64, u8, Hash), ()> = TableDefinition::new("expiry");
 /// one row: fingerprint and origin of the key ring
@@ -40,9 +46,8 @@ pub(super) struct Tables<'txn> {
     records: Table<'txn, Hash, (u64, &'static [u8])>,
     tokens: Table<'txn, Hash, (u64, &'static [u8])>,
     numbers: Table<'txn, Hash, (u64, &'static [u8])>,
-    queue: Table<'txn, (u64, Member), ()>,
-    queued: Table<'txn, Member, u64>,
-    failed: Table<'txn, (u64, Member), ()>,
+    queue: Ranked<'txn>,
+    failed: Ranked<'txn>,
     expiry: Table<'txn, (u64, u8, Hash), ()>,
 }
 
@@ -52,9 +57,8 @@ impl<'txn> Tables<'txn> {
             records: transaction.open_table(RECORDS)?,
             tokens: transaction.open_table(TOKENS)?,
             numbers: transaction.open_table(NUMBERS)?,
-            queue: transaction.open_table(QUEUE)?,
-            queued: transaction.open_table(QUEUED)?,
-            failed: transaction.open_table(FAILED)?,
+            queue: Ranked { in_order: transaction.open_table(QUEUE)?, places: transaction.open_table(QUEUED)? },
+            failed: Ranked { in_order: transaction.open_table(FAILED)?, places: transaction.open_table(LISTED)? },
             expiry: transaction.open_table(EXPIRY)?,
         })
     }
@@ -97,9 +101,10 @@ impl<'txn> Tables<'txn> {
         let verification = place.verification;
         let Self { tokens, numbers, expiry, .. } = self;
         match effect {
-            Effect::Enqueue(due_at) => self.enqueue(&member(place), due_at),
-            Effect::Unqueue => self.unqueue(&member(place)),
-            Effect::ListAsFailed => Ok(self.failed.insert((now.0, member(place)), ()).map(drop)?),
+            Effect::Enqueue(due_at) => self.queue.put(&member(place), due_at),
+            Effect::Unqueue => self.queue.remove(&member(place)),
+            Effect::ListAsFailed => self.failed.put(&member(place), now),
+            Effect::UnlistFailed => self.failed.remove(&member(place)),
             Effect::StoreToken(until) => put(tokens, expiry, A_TOKEN, verification, (until.0, &sealed.token)),
             Effect::KeepToken(until) => keep(tokens, expiry, A_TOKEN, verification, until),
             Effect::DropToken => remove(tokens, expiry, A_TOKEN, verification),
@@ -109,43 +114,52 @@ impl<'txn> Tables<'txn> {
             Effect::Forget { verification, number } => {
                 remove(tokens, expiry, A_TOKEN, verification)?;
                 remove(numbers, expiry, A_NUMBER, number)?;
-                self.unqueue(&member(&MessageKey { verification, ..*place }))
+                self.queue.remove(&member(&MessageKey { verification, ..*place }))
             }
         }
     }
 
-    fn enqueue(&mut self, member: &Member, due_at: Moment) -> Result<(), Error> {
-        self.unqueue(member)?;
-        self.queued.insert(member, due_at.0)?;
-        self.queue.insert((due_at.0, *member), ())?;
-        Ok(())
-    }
-
     /// Lets a mail that stands in the queue stand there until `due_at`.
     pub(super) fn postpone(&mut self, key: &MessageKey, due_at: Moment) -> Result<(), Error> {
-        self.enqueue(&member(key), due_at)
-    }
-
-    fn unqueue(&mut self, member: &Member) -> Result<(), Error> {
-        let due_at = self.queued.remove(member)?.map(|row| row.value());
-        if let Some(due_at) = due_at {
-            self.queue.remove((due_at, *member))?;
-        }
-        Ok(())
+        self.queue.put(&member(key), due_at)
     }
 
     /// The mails that are due, the longest waiting first, at most `limit`.
     pub(super) fn due(&self, now: Moment, limit: usize) -> Result<Vec<MessageKey>, Error> {
-        let due = self.queue.range(..=(now.0, [0xff; 32]))?.take(limit);
+        let due = self.queue.in_order.range(..=(now.0, [0xff; 32]))?.take(limit);
         let keys = due.map(|row| Ok(message_at(&row?.0.value().1)));
         Ok(keys.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
     }
 
     /// How many mails stand in the queue, by state.
     pub(super) fn count_mails(&self, now: Moment) -> Result<MailCounts, Error> {
-        let due = self.queue.range(..=(now.0, [0xff; 32]))?.count() as u64;
-        let long_ago = (now.0.saturating_sub(FAILED_LISTED_MS), [0; 32]);
-        Ok(MailCounts { due, later: self.queue.len()? - due, failed: self.failed.range(long_ago..)?.count() as u64 })
+        let due = self.queue.in_order.range(..=(now.0, [0xff; 32]))?.count() as u64;
+        let failed = self.failed.in_order.range(long_ago(now)..)?.count() as u64;
+        Ok(MailCounts { due, later: self.queue.in_order.len()? - due, failed })
+    }
+
+    /// The next mails of a list behind a place, with their records.
+    pub(super) fn stretch(&self, list: MailList, after: Option<Place>, now: Moment) -> Result<Stretch, Error> {
+        let after = after.map(|Place { at, member }| (at, member));
+        let rows: Vec<(u64, Member)> = match list {
+            MailList::Queue => {
+                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+                places(self.queue.in_order.range((from, Bound::Unbounded))?)?
+            }
+            MailList::Failed => {
+                // behind a place that is no longer listed there is nothing
+                let to = after.map_or((u64::MAX, [0xff; 32]), |after| after.max(long_ago(now)));
+                places(self.failed.in_order.range(long_ago(now)..to)?.rev())?
+            }
+        };
+        let mails = rows.into_iter().map(|(at, member)| {
+            let handle = message_at(&member).map(|key| key.handle).unwrap_or_default();
+            let record = self.records.get(handle)?.map(|row| row.value().1.to_vec());
+            Ok((Place { at, member }, Snapshot { record, token: None }))
+        });
+        let mails: Vec<_> = mails.collect::<Result<_, Error>>()?;
+        let next = if mails.len() == STRETCH { mails.last().map(|(place, _)| *place) } else { None };
+        Ok(Stretch { now, mails, next })
     }
 
     /// Takes away what expired; whether there was anything.
@@ -160,14 +174,50 @@ impl<'txn> Tables<'txn> {
             };
             remove(table, &mut self.expiry, kind, hash)?;
         }
-        let long_ago = (now.0.saturating_sub(FAILED_LISTED_MS), [0; 32]);
-        let listed: Vec<_> =
-            self.failed.range(..long_ago)?.take(MOST_SWEPT).map(|row| Ok(row?.0.value())).collect::<Result<_, Error>>()?;
-        for row in &listed {
-            self.failed.remove(row)?;
+        let listed = self.failed.in_order.range(..long_ago(now))?.take(MOST_SWEPT);
+        let listed: Vec<_> = listed.map(|row| Ok(row?.0.value())).collect::<Result<_, Error>>()?;
+        for (at, member) in &listed {
+            self.failed.in_order.remove((*at, *member))?;
+            self.failed.places.remove(member)?;
         }
         Ok(!expired.is_empty() || !listed.is_empty())
     }
+}
+
+/// Mails in order of a moment.
+struct Ranked<'txn> {
+    in_order: Table<'txn, (u64, Member), ()>,
+    /// Where each stands.
+    places: Table<'txn, Member, u64>,
+}
+
+impl Ranked<'_> {
+    /// Each stands there once, at its newest moment.
+    fn put(&mut self, member: &Member, at: Moment) -> Result<(), Error> {
+        self.remove(member)?;
+        self.places.insert(member, at.0)?;
+        self.in_order.insert((at.0, *member), ())?;
+        Ok(())
+    }
+
+    fn remove(&mut self, member: &Member) -> Result<(), Error> {
+        let at = self.places.remove(member)?.map(|row| row.value());
+        if let Some(at) = at {
+            self.in_order.remove((at, *member))?;
+        }
+        Ok(())
+    }
+}
+
+type RankedRow<'a> = (redb::AccessGuard<'a, (u64, Member)>, redb::AccessGuard<'a, ()>);
+
+fn places<'a>(rows: impl Iterator<Item = Result<RankedRow<'a>, redb::StorageError>>) -> Result<Vec<(u64, Member)>, Error> {
+    rows.take(STRETCH).map(|row| Ok(row?.0.value())).collect()
+}
+
+/// Before everything that is still listed as failed.
+fn long_ago(now: Moment) -> (u64, Member) {
+    (now.0.saturating_sub(FAILED_LISTED_MS), [0; 32])
 }
 
 type Rows<'txn> = Table<'txn, Hash, (u64, &'static [u8])>;

@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     domain::{ApplicationName, Claimed, IdentityNumber, MailCounts, Moment, VerificationId},
     store::{
-        MOST_REDRAWS, Records, SET_ASIDE, StoreError, Vault,
+        MOST_REDRAWS, MailList, Place, Records, SET_ASIDE, StoreError, Stretch, Vault,
         operations::{Claiming, Operation},
         tell_of_unreadable,
     },
@@ -131,6 +131,10 @@ impl Records for Writer {
 
     async fn count_mails(&self) -> Result<MailCounts, StoreError> {
         self.submit(|tables, batch| tables.count_mails(batch.now)).await
+    }
+
+    async fn stretch(&self, list: MailList, after: Option<Place>) -> Result<Stretch, StoreError> {
+        self.submit(move |tables, batch| tables.stretch(list, after, batch.now)).await
     }
 
     /// The longest waiting first.

@@ -81,6 +81,7 @@ impl Commit {
             Effect::Enqueue(due_at) => self.push(queue, &[b"ZADD", &at(due_at), &member(place)]),
             Effect::Unqueue => self.push(queue, &[b"ZREM", &member(place)]),
             Effect::ListAsFailed => self.list_as_failed(place, now),
+            Effect::UnlistFailed => self.push(keys::failed(self.shard), &[b"ZREM", &member(place)]),
             Effect::StoreToken(until) => self.push(token, &[b"SET", &sealed.token, b"PXAT", &past(until)]),
             Effect::KeepToken(until) => self.push(token, &[b"PEXPIREAT", &past(until)]),
             Effect::DropToken => self.push(token, &[b"UNLINK"]),

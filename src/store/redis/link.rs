@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{MailCounts, Moment},
-    store::{SHARDS, StoreError, keys, operations::Snapshot},
+    store::{MailList, Place, SHARDS, StoreError, keys, operations::Snapshot},
 };
 
 const RECONNECT_AFTER: [u64; 5] = [50, 100, 200, 400, 800];
@@ -161,6 +161,43 @@ impl Link {
         let mut command = redis::cmd("ZADD");
         command.arg(queue).arg("XX").arg(due_at.0).arg(member);
         self.ask(async |connection| command.query_async(connection).await).await
+    }
+
+    /// The beginning of each shard's `list` from a moment on, at most `limit` of each, in one round trip.
+    pub(super) async fn windows(
+        &self,
+        list: MailList,
+        from: Option<u64>,
+        now: Moment,
+        limit: usize,
+    ) -> Result<Vec<Vec<Place>>, StoreError> {
+        let long_ago = now.0.saturating_sub(FAILED_LISTED_MS);
+        let mut pipeline = redis::pipe();
+        for shard in 0..SHARDS {
+            let command = pipeline.cmd("ZRANGE");
+            match list {
+                MailList::Queue => command.arg(keys::queue(shard)).arg(from.unwrap_or(0)).arg("+inf").arg("BYSCORE"),
+                MailList::Failed => {
+                    command.arg(keys::failed(shard)).arg(from.unwrap_or(u64::MAX)).arg(long_ago).arg("BYSCORE").arg("REV")
+                }
+            };
+            command.arg("LIMIT").arg(0).arg(limit).arg("WITHSCORES");
+        }
+        let windows: Vec<Vec<(Vec<u8>, u64)>> = self.ask(async |connection| pipeline.query_async(connection).await).await?;
+        let place = |(member, at): (Vec<u8>, u64)| Some(Place { at, member: member.try_into().ok()? });
+        Ok(windows.into_iter().map(|window| window.into_iter().filter_map(place).collect()).collect())
+    }
+
+    /// What stands under each of `keys`, whichever shards they are of, in one round trip.
+    pub(super) async fn get_all(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut pipeline = redis::pipe();
+        for key in keys {
+            pipeline.cmd("GET").arg(key);
+        }
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(async |connection| pipeline.query_async(connection).await).await
     }
 
     /// Of all shards, in one round trip.

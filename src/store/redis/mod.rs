@@ -21,7 +21,8 @@ pub use link::Link;
 
 use self::{commit::Committed, lanes::Lanes};
 use super::{
-    Handle, MOST_REDRAWS, Records, SET_ASIDE, SHARDS, StoreError, Vault, keys,
+    Handle, MOST_REDRAWS, MailList, Place, Records, SET_ASIDE, SHARDS, StoreError, Stretch, Vault, keys,
+    listing::merge,
     operations::{Claiming, Operation, Reads, Snapshot},
     tell_of_unreadable,
 };
@@ -32,6 +33,8 @@ use crate::domain::{ApplicationName, Claimed, IdentityNumber, LeasedMessage, Mai
 const MOST_TRIES: usize = 64;
 /// A claim looks so far into each queue that so many together have all that there is room for.
 const SHARDS_FOR_ALL: usize = 16;
+/// Of each shard's list so many mails are looked at together.
+const LISTED_OF_EACH: usize = 32;
 /// How long an operation may take, before its turn and in it: a clear answer comes within two seconds.
 const LONGEST: Duration = Duration::from_millis(1500);
 
@@ -140,6 +143,16 @@ impl Records for Redis {
 
     async fn count_mails(&self) -> Result<MailCounts, StoreError> {
         self.link.count_mails(self.link.now()).await
+    }
+
+    async fn stretch(&self, list: MailList, after: Option<Place>) -> Result<Stretch, StoreError> {
+        let now = self.link.now();
+        let windows = self.link.windows(list, after.map(|place| place.at), now, LISTED_OF_EACH).await?;
+        let (places, next) = merge(list, after, windows, LISTED_OF_EACH);
+        let records: Vec<_> = places.iter().filter_map(|place| keys::message_at(&place.member)).collect();
+        let records = self.link.get_all(records.iter().map(keys::record)).await?;
+        let snapshots = records.into_iter().map(|record| Snapshot { record, token: None });
+        Ok(Stretch { now, mails: places.into_iter().zip(snapshots).collect(), next })
     }
 
     /// Of all shards in turn.

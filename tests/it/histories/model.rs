@@ -181,7 +181,7 @@ impl Model {
                 self.numbers.remove(&which(verification));
             }
             // a token shows in the approval, a failed mail in its delivery
-            Effect::StoreToken(_) | Effect::KeepToken(_) | Effect::DropToken | Effect::ListAsFailed => {}
+            Effect::StoreToken(_) | Effect::KeepToken(_) | Effect::DropToken | Effect::ListAsFailed | Effect::UnlistFailed => {}
         }
     }
 }

@@ -80,8 +80,8 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// `:status: 400` as HPACK's static table has it (RFC 7541, appendix A).
-const STATUS_400: u8 = 0x80 | 12;
+/// `:status: 400` as HPACK's static table has it: entry 12, indexed (RFC 7541, 6.1 and appendix A).
+const STATUS_400: u8 = 0x8c;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 pub const ENHANCE_YOUR_CALM: u8 = 11;
 

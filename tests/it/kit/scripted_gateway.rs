@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use actix::prelude::*;
 use fiador::{
     domain::{
-        ApiKeyGrant, ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, MailCounts, Moment, Principal, Purpose,
-        Refusal, Scope, Status, Token, VerificationId, VerificationView,
+        ApiKeyGrant, ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, MailCounts, MailId, MailPage, MailView,
+        Moment, Principal, Purpose, Refusal, Scope, Status, Token, VerificationId, VerificationView,
     },
     http::{ActorView, Asks, SystemView},
     messages::{
-        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, Denied, Failure, NotReady,
-        ReadInbox, ReadVerification, ResendVerification, StartVerification,
+        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, Denied, Failure, ListMails,
+        NotReady, ReadInbox, ReadMail, ReadVerification, ResendVerification, RetryMail, StartVerification,
     },
     supervision::{self, Policy},
 };
@@ -32,6 +32,9 @@ pub enum Seen {
     CheckByNumber(CheckByNumber),
     Resend(ResendVerification),
     Cancel(CancelVerification),
+    ListMails(ListMails),
+    ReadMail(ReadMail),
+    RetryMail(RetryMail),
     Inbox(ReadInbox),
 }
 
@@ -41,6 +44,8 @@ pub struct Answers {
     pub read: Result<VerificationView, Failure>,
     pub check: Result<Approval, Failure>,
     pub cancel: Result<(), Failure>,
+    pub mails: Result<MailPage, Failure>,
+    pub mail: Result<MailView, Failure>,
     pub readiness: Result<Vec<NotReady>, Failure>,
     pub inbox: Vec<CapturedMail>,
     /// Whether the application is a test one.
@@ -58,6 +63,8 @@ impl Default for Answers {
             read: Ok(pending()),
             check: Ok(approval(None)),
             cancel: Ok(()),
+            mails: Ok(MailPage { mails: vec![deferred_mail()], next_cursor: Some("further".to_owned()) }),
+            mail: Ok(deferred_mail()),
             readiness: Ok(Vec::new()),
             inbox: Vec::new(),
             is_test: false,
@@ -144,6 +151,9 @@ impl Script {
             check_by_number: gateway.asks(),
             resend_verification: gateway.asks(),
             cancel_verification: gateway.asks(),
+            list_mails: gateway.asks(),
+            read_mail: gateway.asks(),
+            retry_mail: gateway.asks(),
             readiness: gateway.asks(),
             inbox: Some(gateway.asks()),
             system: Arc::new(|| Box::pin(async { system() })),
@@ -246,6 +256,33 @@ impl Handler<CancelVerification> for ScriptedGateway {
     }
 }
 
+impl Handler<ListMails> for ScriptedGateway {
+    type Result = Result<MailPage, Failure>;
+
+    fn handle(&mut self, ask: ListMails, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::ListMails(ask));
+        self.script.answers().mails.clone()
+    }
+}
+
+impl Handler<ReadMail> for ScriptedGateway {
+    type Result = Result<MailView, Failure>;
+
+    fn handle(&mut self, ask: ReadMail, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::ReadMail(ask));
+        self.script.answers().mail.clone()
+    }
+}
+
+impl Handler<RetryMail> for ScriptedGateway {
+    type Result = Result<MailView, Failure>;
+
+    fn handle(&mut self, ask: RetryMail, _: &mut Context<Self>) -> Self::Result {
+        self.script.saw(Seen::RetryMail(ask));
+        self.script.answers().mail.clone()
+    }
+}
+
 impl Handler<AskReadiness> for ScriptedGateway {
     type Result = Result<Vec<NotReady>, Failure>;
 
@@ -279,6 +316,23 @@ pub fn pending() -> VerificationView {
             next_attempt_at: None,
             message_id: "<1@example.org>".to_owned(),
         }),
+    }
+}
+
+pub fn deferred_mail() -> MailView {
+    MailView {
+        id: MailId::parse(&format!("msg_{}", "a".repeat(64))).unwrap(),
+        delivery: Delivery {
+            status: DeliveryStatus::Deferred,
+            attempts: 1,
+            last_reply: Some("451 later".to_owned()),
+            next_attempt_at: Some(NOW),
+            message_id: "<1@example.org>".to_owned(),
+        },
+        purpose: Purpose::default(),
+        masked_address: Some("a***@example.org".to_owned()),
+        created_at: NOW,
+        expires_at: NOW,
     }
 }
 

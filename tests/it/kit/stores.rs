@@ -8,12 +8,13 @@ use fiador::{
     actors::{EmbeddedStore, RedisStore, StoreAsks},
     clock::{Clock, Hand},
     domain::{
-        ApplicationName, Approval, Charge, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage, Locale, MessageKey,
-        MessageOutcome, OperationId, Purpose, Token, VerificationId, VerificationView,
+        ApplicationName, Approval, Charge, Claimed, DeliveryStatus, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage,
+        Locale, MailId, MailPage, MailView, MessageKey, MessageOutcome, OperationId, Purpose, Token, VerificationId,
+        VerificationView,
     },
     messages::{
-        AskStoreReadiness, ChargeStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification,
-        OpenVerification, Opened, RefundStart, ResendMail, SettleMessage,
+        AskStoreReadiness, ChargeStart, ClaimMessages, DecideByNumber, DecideCheck, EndVerification, Failure, FindMails,
+        LookUpMail, LookUpVerification, OpenVerification, Opened, RefundStart, RequeueMail, ResendMail, SettleMessage,
     },
     store::{
         self, KeyRing, RingError, RingPlace, Vault,
@@ -221,8 +222,44 @@ impl TestStore {
         self.asks.end.ask(end, DEADLINE).await.map_err(failure)
     }
 
+    /// The first page of mails that are so far; all that are listed when none is said.
+    pub async fn mails(&self, status: Option<DeliveryStatus>) -> Vec<MailView> {
+        self.page(status, 100, None).await.unwrap().mails
+    }
+
+    pub async fn page(&self, status: Option<DeliveryStatus>, limit: usize, cursor: Option<String>) -> Result<MailPage, Failure> {
+        self.page_of(shop(), status, limit, cursor).await
+    }
+
+    pub async fn page_of(
+        &self,
+        application: ApplicationName,
+        status: Option<DeliveryStatus>,
+        limit: usize,
+        cursor: Option<String>,
+    ) -> Result<MailPage, Failure> {
+        self.asks.find_mails.ask(FindMails { application, status, limit, cursor }, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn look_up_mail(&self, application: ApplicationName, id: &MailId) -> Result<MailView, Failure> {
+        self.asks.look_up_mail.ask(LookUpMail { application, id: id.clone() }, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn requeue_as(&self, operation: OperationId, id: &MailId) -> Result<MailView, Failure> {
+        let requeue = RequeueMail { application: shop(), id: id.clone(), operation };
+        self.asks.requeue_mail.ask(requeue, DEADLINE).await.map_err(failure)
+    }
+
+    pub async fn requeue(&self, id: &MailId) -> Result<MailView, Failure> {
+        self.requeue_as(new_operation(), id).await
+    }
+
     pub async fn claim(&self, limit: usize) -> Vec<LeasedMessage> {
-        self.asks.claim.ask(ClaimMessages { limit }, DEADLINE).await.unwrap().messages
+        self.claim_some(limit).await.messages
+    }
+
+    pub async fn claim_some(&self, limit: usize) -> Claimed {
+        self.asks.claim.ask(ClaimMessages { limit }, DEADLINE).await.unwrap()
     }
 
     pub async fn settle(&self, message: &LeasedMessage, outcome: MessageOutcome) {

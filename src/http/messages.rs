@@ -1,0 +1,156 @@
+//! `/v1/messages`: the mails that wait or failed, for keys with the scope `messages`. Never a body, a number or a whole address.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use serde::Serialize;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{
+    body,
+    caller::Caller,
+    members::Members,
+    problem::{Code, Problem},
+    reply::{Rfc3339, json},
+    routes::{Api, Call, answer, call},
+    trail::Action,
+    verifications::DeliveryBody,
+};
+use crate::{
+    domain::{MailPage, MailView},
+    messages::{ListMails, ReadMail, RetryMail},
+};
+
+/// A query's names and values.
+type Query = Vec<(String, String)>;
+
+pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
+    let api = api.clone();
+    let with_api = warp::any().map(move || api.clone());
+    let all = warp::path!("v1" / "messages").and(with_api.clone()).and(call()).and(query()).then(answer_all);
+    let one = warp::path!("v1" / "messages" / String).and(with_api.clone()).and(call()).then(answer_one);
+    let retries = warp::path!("v1" / "messages" / String / "retry").and(with_api).and(call()).then(answer_retries);
+    all.or(one).unify().or(retries).unify().boxed()
+}
+
+/// None when there is one that is none. It rejects nothing.
+fn query() -> impl Filter<Extract = (Option<Query>,), Error = std::convert::Infallible> + Copy {
+    warp::query().map(Some).or(warp::any().map(|| None)).unify()
+}
+
+async fn answer_all(api: Arc<Api>, call: Call, query: Option<Query>) -> Response {
+    answer(match call.method {
+        Method::GET | Method::HEAD => list(&api, &call, query).await,
+        _ => Err(Problem::method_not_allowed("GET, HEAD")),
+    })
+}
+
+async fn answer_one(id: String, api: Arc<Api>, call: Call) -> Response {
+    answer(match call.method {
+        Method::GET | Method::HEAD => read(&api, &call, id).await,
+        _ => Err(Problem::method_not_allowed("GET, HEAD")),
+    })
+}
+
+async fn answer_retries(id: String, api: Arc<Api>, call: Call) -> Response {
+    answer(match call.method {
+        Method::POST => retry(&api, call, id).await,
+        _ => Err(Problem::method_not_allowed("POST")),
+    })
+}
+
+async fn list(api: &Api, call: &Call, query: Option<Query>) -> Result<Response, Problem> {
+    let caller = Caller::authenticate(api, call, Action::ListMails).await?;
+    let mut parameters = Parameters(query.ok_or_else(|| Problem::new(Code::FieldInvalid, "The query is none"))?);
+    let list = ListMails {
+        application: caller.application.clone(),
+        status: parameters.take("status")?,
+        // what is no number is outside of every range, for the rules to refuse
+        limit: parameters.take("limit")?.map(|text| text.parse().unwrap_or(u64::MAX)),
+        cursor: parameters.take("cursor")?,
+    };
+    parameters.finish()?;
+    let page = api.asks.list_mails.ask(list, caller.time_left).await?;
+    Ok(json(StatusCode::OK, &PageBody::from(&page)))
+}
+
+async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
+    let caller = Caller::authenticate(api, call, Action::ReadMail).await?;
+    let read = ReadMail { application: caller.application.clone(), id };
+    let mail = api.asks.read_mail.ask(read, caller.time_left).await?;
+    call.trail.mail(&mail);
+    Ok(json(StatusCode::OK, &MessageBody::from(&mail)))
+}
+
+/// It takes no body, or an empty object.
+async fn retry(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
+    let caller = Caller::authenticate(api, &call, Action::RetryMail).await?;
+    if body::is_declared(&call.headers) {
+        let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
+        Members::of_body(&body)?.finish()?;
+    }
+    let operation = caller.operation(&call.headers)?;
+    let retry = RetryMail { application: caller.application.clone(), id, operation };
+    let mail = api.asks.retry_mail.ask(retry, caller.time_left).await?;
+    call.trail.mail(&mail);
+    Ok(json(StatusCode::ACCEPTED, &MessageBody::from(&mail)))
+}
+
+/// The parameters of a query that have not been taken yet.
+struct Parameters(Query);
+
+impl Parameters {
+    fn take(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+        let position = self.0.iter().position(|(present, _)| present == name);
+        let value = position.map(|position| self.0.remove(position).1);
+        if self.0.iter().any(|(present, _)| present == name) {
+            return Err(Problem::new(Code::FieldDuplicate, format!("{name} may stand there once only")).with("field", name));
+        }
+        Ok(value)
+    }
+
+    /// Refuses what nobody took, without repeating it.
+    fn finish(self) -> Result<(), Problem> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::new(Code::FieldUnknown, "The query may have status, limit and cursor"))
+    }
+}
+
+#[derive(Serialize)]
+struct PageBody<'a> {
+    messages: Vec<MessageBody<'a>>,
+    next_cursor: Option<&'a str>,
+}
+
+impl<'a> From<&'a MailPage> for PageBody<'a> {
+    fn from(page: &'a MailPage) -> Self {
+        Self { messages: page.mails.iter().map(MessageBody::from).collect(), next_cursor: page.next_cursor.as_deref() }
+    }
+}
+
+#[derive(Serialize)]
+struct MessageBody<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    delivery: DeliveryBody<'a>,
+    purpose: &'a str,
+    /// Masked; null a minute after the end of its verification.
+    email: Option<&'a str>,
+    created_at: Rfc3339,
+    expires_at: Rfc3339,
+}
+
+impl<'a> From<&'a MailView> for MessageBody<'a> {
+    fn from(view: &'a MailView) -> Self {
+        Self {
+            id: view.id.as_str(),
+            delivery: DeliveryBody::from(&view.delivery),
+            purpose: view.purpose.as_str(),
+            email: view.masked_address.as_deref(),
+            created_at: Rfc3339(view.created_at),
+            expires_at: Rfc3339(view.expires_at),
+        }
+    }
+}
