@@ -17,7 +17,7 @@ use super::{
     routes::{Api, routes},
     scraping,
     test_mark::TestMark,
-    trail::{Answered, Trail},
+    trail::{Line, Trail},
 };
 use crate::audit::AuditLog;
 
@@ -50,9 +50,10 @@ impl Front {
     pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
         let request_id = Uuid::new_v4().to_string();
         let (trail, test_mark) = (Trail::begin(&self.audit), TestMark::default());
+        let line = Line::begin(&self.audit, trail.clone(), &request_id, peer.client);
         let metering = Metering::begin(&request);
         request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(trail.clone());
+        request.extensions_mut().insert(trail);
         request.extensions_mut().insert(test_mark.clone());
         let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         let mut response = routed.unwrap_or_else(|_panic| {
@@ -64,8 +65,7 @@ impl Front {
         if let Some(problem) = problem {
             response = problem.render(&request_id, &test_mark);
         }
-        let (client, status) = (peer.client, response.status().as_u16());
-        trail.end(&self.audit, &Answered { request_id: &request_id, client, status, code });
+        line.answered(response.status().as_u16(), code);
         metering.end(&response, code);
         sign(&mut response, &request_id);
         test_mark.write(response.headers_mut());

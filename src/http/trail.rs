@@ -67,12 +67,49 @@ struct Noted {
     purpose: Option<Purpose>,
 }
 
-/// How a request was answered.
-pub(super) struct Answered<'a> {
-    pub request_id: &'a str,
-    pub client: IpAddr,
-    pub status: u16,
-    pub code: Option<&'static str>,
+/// The line about a request. It is written when this is dropped: a client that goes away before its answer leaves one, too,
+/// for what it asked for may have been done.
+pub(super) struct Line<'a> {
+    log: &'a AuditLog,
+    trail: Trail,
+    request_id: &'a str,
+    client: IpAddr,
+    /// The status, and the problem's code when it is one; none: it was not answered.
+    answered: Option<(u16, Option<&'static str>)>,
+}
+
+/// Why there is no status.
+const CLIENT_GONE: &str = "client-gone";
+
+impl<'a> Line<'a> {
+    pub fn begin(log: &'a AuditLog, trail: Trail, request_id: &'a str, client: IpAddr) -> Self {
+        Self { log, trail, request_id, client, answered: None }
+    }
+
+    pub fn answered(mut self, status: u16, code: Option<&'static str>) {
+        self.answered = Some((status, code));
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let Some(noted) = self.trail.0.as_ref().map(lock) else { return };
+        let Some(action) = noted.action else { return };
+        self.log.append(&Entry {
+            event: action.event(),
+            status: self.answered.map(|(status, _)| status),
+            code: self.answered.and_then(|(_, code)| code),
+            reason: noted.reason.or(self.answered.is_none().then_some(CLIENT_GONE)),
+            application: noted.application.as_ref(),
+            key: noted.key,
+            client: Some(self.client),
+            request_id: Some(self.request_id),
+            verification: noted.id.as_deref().and_then(|id| self.log.hash_of(id)),
+            address: noted.address.as_deref(),
+            purpose: noted.purpose.as_ref(),
+            ..Entry::default()
+        });
+    }
 }
 
 impl Trail {
@@ -139,26 +176,6 @@ impl Trail {
             noted.id = Some(approval.id.as_str().to_owned());
             noted.address = Some(approval.email.masked());
             noted.purpose = Some(approval.purpose.clone());
-        });
-    }
-
-    /// Writes the line, if what was called has one.
-    pub fn end(&self, log: &AuditLog, answered: &Answered<'_>) {
-        let Some(noted) = self.0.as_ref().map(lock) else { return };
-        let Some(action) = noted.action else { return };
-        log.append(&Entry {
-            event: action.event(),
-            status: Some(answered.status),
-            code: answered.code,
-            reason: noted.reason,
-            application: noted.application.as_ref(),
-            key: noted.key,
-            client: Some(answered.client),
-            request_id: Some(answered.request_id),
-            verification: noted.id.as_deref().and_then(|id| log.hash_of(id)),
-            address: noted.address.as_deref(),
-            purpose: noted.purpose.as_ref(),
-            ..Entry::default()
         });
     }
 

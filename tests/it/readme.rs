@@ -5,6 +5,7 @@ mod clients;
 mod config;
 mod daemon;
 mod lossy_road;
+mod requirements;
 mod tables;
 
 const README: &str = include_str!("../../README.md");

@@ -4,11 +4,13 @@ use std::fs;
 
 use fiador::api_key::ApiKey;
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::kit::{
     caller::{Caller, other_than},
     daemon::{Daemon, Home, application_whose_key},
     http::Reply,
+    redis::TestRedis,
 };
 
 const CONFIG: &str = "[dev]\ninbox = true\n[audit]\nto = \"./audit.jsonl\"\n";
@@ -82,6 +84,31 @@ async fn a_key_used_beyond_its_scope_is_written_down_with_whose_it_is() {
     assert_eq!(told(&lines[1]), ("verification.start", Some(403), Some("scope-missing")));
     assert_eq!((&lines[1]["application"], &lines[1]["reason"]), (&json!("shop"), &json!("scope-missing")));
     assert_eq!(lines[1]["key"].as_str().map(str::len), Some(8));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_before_its_answer_leaves_a_line_all_the_same() {
+    let server = TestRedis::start();
+    let (home, key) = Home::with_application(&format!("{CONFIG}[store]\nredis_url = \"{}\"\n", server.url()));
+    let daemon = home.start().await;
+    server.freeze(); // so that nothing is answered before the client is gone
+    let body = json!({"email": "ada@example.org"}).to_string();
+    let request = format!(
+        "POST /v1/verifications HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut connection = TcpStream::connect(&daemon.address).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    drop(connection);
+    while !home.read("audit.jsonl").contains("verification.start") {
+        tokio::task::yield_now().await;
+    }
+    server.thaw();
+    let lines = lines(&home, daemon).await;
+
+    assert_eq!(told(&lines[1]), ("verification.start", None, Some("client-gone")));
+    assert_eq!(lines[1]["client"], "127.0.0.1");
 }
 
 #[tokio::test]
