@@ -17,6 +17,7 @@ mod kit;
 mod mail_lists;
 mod mailer;
 mod mails;
+mod neighbours;
 mod old_contract;
 mod providers;
 mod races;
