@@ -85,9 +85,9 @@ impl QueuedMessage {
         matches!(self.state, State::Failed)
     }
 
-    /// Whether a server has taken it.
+    /// Whether a server has taken it, or none is to.
     pub fn was_taken(&self) -> bool {
-        matches!(self.state, State::Sent | State::Captured)
+        matches!(self.state, State::Sent | State::Captured | State::Withheld)
     }
 
     /// Whether it will never be sent, and not because its verification ended first.
