@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Call, Number, Step, Whose,
-    routes::{ALL, BY_NUMBER, CHECKS, ONE, RESENDS, SYSTEM},
+    routes::{ALL, BY_NUMBER, CHECKS, MAIL, MAILS, ONE, RESENDS, RETRIES, SYSTEM},
     world::{APPLICATIONS, Keys, World},
 };
 use crate::kit::http::Reply;
@@ -101,7 +101,9 @@ impl Player {
         let body = match (call.route.0, &call.route.1) {
             (ALL, &Method::POST) => Some(self.start(call)),
             (BY_NUMBER | CHECKS, &Method::POST) => Some(json!({ "number": self.number(call, mine) })),
-            (RESENDS, &Method::POST) | (ONE, &(Method::GET | Method::HEAD | Method::DELETE)) | (SYSTEM, _) => None,
+            (RESENDS, &Method::POST)
+            | (ONE, &(Method::GET | Method::HEAD | Method::DELETE))
+            | (SYSTEM | MAILS | MAIL | RETRIES, _) => None,
             (path, method) => panic!("nobody knows how to try {method} {path}"),
         };
         let request = world.request(call.by, call.route.1.clone(), &call.route.0.replace("{}", id));

@@ -17,6 +17,9 @@ pub const ONE: &str = "/v1/verifications/{}";
 pub const CHECKS: &str = "/v1/verifications/{}/check";
 pub const RESENDS: &str = "/v1/verifications/{}/resend";
 pub const SYSTEM: &str = "/v1/system";
+pub const MAILS: &str = "/v1/messages";
+pub const MAIL: &str = "/v1/messages/{}";
+pub const RETRIES: &str = "/v1/messages/{}/retry";
 
 /// What applications call with their keys.
 pub const KEYED: &[Route] = &[
@@ -29,6 +32,11 @@ pub const KEYED: &[Route] = &[
     (RESENDS, Method::POST),
     (SYSTEM, Method::GET),
     (SYSTEM, Method::HEAD),
+    (MAILS, Method::GET),
+    (MAILS, Method::HEAD),
+    (MAIL, Method::GET),
+    (MAIL, Method::HEAD),
+    (RETRIES, Method::POST),
 ];
 
 /// What knows no applications: health, metrics, the operator's own inbox, and the old contract, whose listener is of one alone.
@@ -42,6 +50,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../../src/http/compat.rs"),
     include_str!("../../../src/http/scraping.rs"),
     include_str!("../../../src/http/system.rs"),
+    include_str!("../../../src/http/messages.rs"),
 ];
 
 /// What warp's macro writes as `"v1" / "verifications" / String`.
