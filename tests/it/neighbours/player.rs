@@ -95,7 +95,7 @@ impl Player {
         }
     }
 
-    /// `GET /v1/system` is of no application, and their keys have no scope for it.
+    /// `GET /v1/system` is of no application; for it and for `/v1/messages` their keys have no scope.
     fn request(&self, world: &World, call: &Call, mine: Mine) -> RequestBuilder {
         let id = self.known(call, call.id_of, mine).map_or("vrf_none", |known| known.id.as_str());
         let body = match (call.route.0, &call.route.1) {
