@@ -4,8 +4,9 @@ use std::fs;
 
 use fiador::api_key::ApiKey;
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::io::AsyncWriteExt;
 
+use super::stop::start_in_flight;
 use crate::kit::{
     caller::{Caller, other_than},
     daemon::{Daemon, Home, application_whose_key},
@@ -93,13 +94,8 @@ async fn a_client_that_goes_away_before_its_answer_leaves_a_line_all_the_same() 
     let daemon = home.start().await;
     server.freeze(); // so that nothing is answered before the client is gone
     let body = json!({"email": "ada@example.org"}).to_string();
-    let request = format!(
-        "POST /v1/verifications HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let mut connection = TcpStream::connect(&daemon.address).await.unwrap();
-    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut connection = start_in_flight(&daemon, &key, &body).await;
+    connection.write_all(body.as_bytes()).await.unwrap();
     drop(connection);
     while !home.read("audit.jsonl").contains("verification.start") {
         tokio::task::yield_now().await;

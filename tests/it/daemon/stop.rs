@@ -13,7 +13,7 @@ use crate::kit::{
 };
 
 /// A start of which the daemon has read the header and awaits the body.
-async fn start_in_flight(daemon: &Daemon, key: &str, body: &str) -> TcpStream {
+pub async fn start_in_flight(daemon: &Daemon, key: &str, body: &str) -> TcpStream {
     let mut connection = TcpStream::connect(&daemon.address).await.unwrap();
     let head = format!(
         "POST /v1/verifications HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
