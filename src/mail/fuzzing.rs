@@ -47,7 +47,10 @@ pub(crate) async fn speak_over(mut stream: DuplexStream, in_clear: bool) {
     let _ = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await; // it may go on without
     let ada = EmailAddress::parse("ada@example.org").expect("it is an address");
     match send_over(connection, &settings, &mail_to(ada)).await {
-        MessageOutcome::Sent(reply) | MessageOutcome::Refused(reply) | MessageOutcome::Deferred { reply, .. } => {
+        MessageOutcome::Sent(reply)
+        | MessageOutcome::Refused(reply)
+        | MessageOutcome::Held(reply)
+        | MessageOutcome::Deferred { reply, .. } => {
             assert!(!reply.contains(NUMBER), "{reply:?}");
             may_be_kept(&reply);
         }
