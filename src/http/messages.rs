@@ -71,7 +71,7 @@ async fn list(api: &Api, call: &Call, query: Option<Query>) -> Result<Response, 
     };
     parameters.finish()?;
     let page = api.asks.list_mails.ask(list, caller.time_left).await?;
-    Ok(json(StatusCode::OK, &PageBody::from(&page)))
+    Ok(json(StatusCode::OK, &call.test_mark.on(PageBody::from(&page))))
 }
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
@@ -79,7 +79,7 @@ async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
     let read = ReadMail { application: caller.application.clone(), id };
     let mail = api.asks.read_mail.ask(read, caller.time_left).await?;
     call.trail.mail(&mail);
-    Ok(json(StatusCode::OK, &MessageBody::from(&mail)))
+    Ok(json(StatusCode::OK, &call.test_mark.on(MessageBody::from(&mail))))
 }
 
 /// It takes no body, or an empty object.
@@ -93,7 +93,7 @@ async fn retry(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     let retry = RetryMail { application: caller.application.clone(), id, operation };
     let mail = api.asks.retry_mail.ask(retry, caller.time_left).await?;
     call.trail.mail(&mail);
-    Ok(json(StatusCode::ACCEPTED, &MessageBody::from(&mail)))
+    Ok(json(StatusCode::ACCEPTED, &call.test_mark.on(MessageBody::from(&mail))))
 }
 
 /// The parameters of a query that have not been taken yet.
