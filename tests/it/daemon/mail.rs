@@ -75,3 +75,25 @@ async fn with_an_smtp_server_there_is_no_dev_inbox() {
     caller.get("/dev/inbox").await.problem(404, "not-found");
     caller.get("/dev/inbox/messages?to=ada@example.org").await.problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn a_mail_server_that_is_down_fails_no_registration_of_the_old_contract() {
+    let home = Home::new();
+    home.write(
+        "config.toml",
+        "[[smtp]]\nhost = \"localhost\"\nport = 9\ntls = \"none\"\nfrom = \"no-reply@shop.example\"\n\
+         [compat]\nlisten = \"127.0.0.1:0\"\napplication = \"legacy\"\n\
+         [[applications]]\nname = \"legacy\"\nlookup = \"number\"\n",
+    );
+    let daemon = home.start().await;
+    daemon.until_logged("old contract is served").await;
+    let address = daemon.logged().iter().find_map(|line| Some(line.split_once("compat.listen=")?.1.to_owned())).unwrap();
+
+    for n in 0..3 {
+        let body = json!({"correo": format!("ada{n}@example.org"), "token": "tok-1"}).to_string();
+        let request = reqwest::Client::new().post(format!("http://{address}/registrar"));
+        let reply = request.header("Content-Type", "application/json").body(body).send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.text().await.unwrap(), "correo y token registrados");
+    }
+}
