@@ -74,7 +74,8 @@ impl Said {
         let words =
             (message.address.as_str(), message.fence, message.purpose.as_str(), message.locale, message.number.as_str().len());
         Self {
-            moments: vec![message.leased_at, message.leased_until, message.started_at, message.expires_at],
+            // when it was started is first, for the order: leases of one claim may be a millisecond apart
+            moments: vec![message.started_at, message.expires_at, message.leased_at, message.leased_until],
             ..Self::words(words)
         }
     }
