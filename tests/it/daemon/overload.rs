@@ -15,6 +15,7 @@ use crate::kit::{
     caller::Caller,
     daemon::{Daemon, Home},
     redis::TestRedis,
+    scrape::{MEASURED, Scrape},
 };
 
 /// Lets this process, and daemons that it starts, have as many connections as the machine allows.
@@ -41,11 +42,12 @@ async fn slow_connections(daemon: &Daemon, count: usize) -> Vec<TcpStream> {
 async fn thousands_of_slow_connections_leave_the_others_in_peace_and_are_cut_off() {
     raise_the_limit_of_open_files();
     let home = Home::new();
-    let daemon = home.start().await;
+    let daemon = home.start_with(&[MEASURED]).await;
     let caller = Caller::of(&daemon, &home.demo_key());
     let id = caller.start_for("ada@example.org").await;
 
-    let mut slow = slow_connections(&daemon, 5_000).await; // more than there were places for once
+    let mut slow = slow_connections(&daemon, 5_000).await;
+    assert!(Scrape::of(&daemon).await.count("fiador_connections", &[]) > 4_500, "the rest waits for the slow ones");
     for _ in 0..50 {
         let asked_at = Instant::now();
         let on_a_connection_of_its_own = Caller::of(&daemon, &home.demo_key());
