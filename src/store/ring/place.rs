@@ -2,11 +2,13 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
+
+use tokio::task::spawn_blocking;
 
 use super::{ClaimError, KeyRing, RingError, form};
 use crate::{
@@ -100,12 +102,36 @@ impl RingPlace {
         if let Some(ring) = read(&self.file)? {
             return Ok((ring, None));
         }
-        if let Some(ring) = read(&PrivateFile::at(&pending))? {
+        if let Some(ring) = read_pending(&pending)? {
             return Ok((ring, Some(pending)));
         }
         let ring = KeyRing::generate(&mut crate::clock::system_random());
         write(&pending, &ring)?;
         Ok((ring, Some(pending)))
+    }
+
+    fn is_to_be_made(&self) -> Result<bool, RingError> {
+        let is_there = self.path().try_exists().map_err(RingError::file(self.path()))?;
+        Ok(self.is_ours && !is_there)
+    }
+
+    /// Lets one start at a time make the ring, until the file that this returns is dropped: of several daemons that start at once
+    /// in one directory the first makes it, and the others find it. They wait on a thread where waiting does not matter.
+    async fn wait_to_make(&self) -> Result<File, RingError> {
+        let place = self.clone();
+        let lock = move || {
+            let (file, path) = place.open_lock()?;
+            file.lock().map_err(RingError::file(&path))?;
+            Ok(file)
+        };
+        spawn_blocking(lock).await.expect("locking returns its errors")
+    }
+
+    /// The file that is locked by who makes or rotates the ring. It stays: taking it away would let two hold two of them.
+    pub(super) fn open_lock(&self) -> Result<(File, PathBuf), RingError> {
+        let path = self.beside(".lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        Ok((file.map_err(RingError::file(&path))?, path))
     }
 }
 
@@ -113,7 +139,7 @@ impl RingPlace {
 /// `claim` tells the store a ring's fingerprint and origin, and answers with those the store then holds.
 ///
 /// A ring is on disk before the store knows it, under another name until the store has accepted it: a crash in between
-/// leaves a file that the next start takes up. A store that is only unreachable is not waited for when the ring is there:
+/// leaves a file that the next start takes up. Starts at the same moment make one ring. A store that is only unreachable is not waited for when the ring is there:
 /// it is asked again at each connection.
 ///
 /// # Errors
@@ -122,6 +148,7 @@ pub async fn open_or_make<F>(place: &RingPlace, claim: impl FnOnce(String, Strin
 where
     F: Future<Output = Result<(String, String), ClaimError>>,
 {
+    let _making = if place.is_to_be_made()? { Some(place.wait_to_make().await?) } else { None };
     let (ring, pending) = place.read_or_make()?;
     let (fingerprint, origin) = match claim(ring.fingerprint(), place.origin()).await {
         Ok(held) => held,
@@ -153,6 +180,14 @@ fn read(file: &PrivateFile) -> Result<Option<KeyRing>, RingError> {
     form::parse(&text).map(Some).map_err(|cause| RingError::Malformed { path: path(), cause })
 }
 
+/// The ring of a start that a crash ended. One that is not whole is taken away: no store has heard of it.
+fn read_pending(path: &Path) -> Result<Option<KeyRing>, RingError> {
+    match read(&PrivateFile::at(path)) {
+        Err(RingError::Malformed { .. }) => fs::remove_file(path).map(|()| None).map_err(RingError::file(path)),
+        read => read,
+    }
+}
+
 fn write(path: &Path, ring: &KeyRing) -> Result<(), RingError> {
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
@@ -174,7 +209,9 @@ fn host() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{cell::RefCell, os::unix::fs::PermissionsExt};
+
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -215,7 +252,41 @@ mod tests {
         let refused = open_or_make(&RingPlace::new(dir.path(), None), foreign).await.err().unwrap().to_string();
 
         assert!(refused.contains("/srv/a/keyring.toml on alpha"), "{refused}");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["keyring.toml.lock"]);
+    }
+
+    #[tokio::test]
+    async fn starts_at_the_same_moment_in_one_directory_make_one_ring() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = RingPlace::new(dir.path(), None);
+        let store = RefCell::new(None);
+        let claim = async |fingerprint, origin| {
+            tokio::task::yield_now().await; // the others come this far meanwhile
+            Ok(store.borrow_mut().get_or_insert((fingerprint, origin)).clone())
+        };
+
+        let rings = join_all((0..8).map(|_| open_or_make(&place, claim))).await;
+
+        let fingerprints: Vec<String> = rings.into_iter().map(|ring| ring.unwrap().fingerprint()).collect();
+        assert_eq!(fingerprints, vec![place.read().unwrap().fingerprint(); 8]);
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_half_written_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = RingPlace::new(dir.path(), None);
+        let whole = form::write(&KeyRing::generate(&mut crate::clock::system_random()));
+        for half in ["", &whole[..whole.len() / 2]] {
+            fs::write(place.beside(".new"), half).unwrap();
+            fs::set_permissions(place.beside(".new"), fs::Permissions::from_mode(0o600)).unwrap();
+
+            let made = open_or_make(&place, accept).await.unwrap();
+
+            assert_eq!(place.read().unwrap().fingerprint(), made.fingerprint());
+            assert!(!place.beside(".new").exists());
+            fs::remove_file(place.path()).unwrap();
+        }
     }
 
     #[tokio::test]

@@ -1,9 +1,6 @@
 //! Rotates the sealing key in a ring's file, whatever works with the ring meanwhile.
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::OpenOptionsExt,
-};
+use std::fs::{File, TryLockError};
 
 use super::{RingError, RingPlace, shown};
 use crate::clock::system_random;
@@ -51,11 +48,9 @@ pub fn rotate(place: &RingPlace, step: RotationStep) -> Result<Rotation, RingErr
     Ok(rotation)
 }
 
-/// Held until it is dropped, or the process ends. Its file stays: taking it away would let two hold two of them.
+/// Held until it is dropped, or the process ends.
 fn lock(place: &RingPlace) -> Result<File, RingError> {
-    let path = place.beside(".lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.map_err(RingError::file(&path))?;
+    let (file, path) = place.open_lock()?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(RingError::Busy { path: place.path().to_owned() }),
