@@ -6,7 +6,13 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{clock::Clock, config::Tls, domain::Moment, http::encryption, live::Live};
+use crate::{
+    clock::Clock,
+    config::{Tls, TlsUnusable},
+    domain::Moment,
+    http::encryption,
+    live::Live,
+};
 
 /// How often its files are looked at.
 const LOOKED_AT_EACH: Duration = Duration::from_secs(1);
@@ -18,6 +24,7 @@ const TOLD_BEFORE_END: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 pub(super) struct Certificate {
     shown: Live<Tls>,
     served: Live<ServerConfig>,
+    clock: Clock,
     watching: JoinHandle<()>,
 }
 
@@ -25,13 +32,22 @@ impl Certificate {
     /// Shows this one, and from then on what its files hold.
     pub(super) fn watch(tls: Tls, clock: Clock) -> Self {
         let (served, shown) = (Live::new(encryption(tls.certified())), Live::new(tls));
-        let renewal = Renewal { shown: shown.clone(), served: served.clone(), clock, told: None, told_of_end: None };
-        Self { shown, served, watching: actix_rt::spawn(renewal.run()) }
+        let renewal =
+            Renewal { shown: shown.clone(), served: served.clone(), clock: clock.clone(), told: None, told_of_end: None };
+        Self { shown, served, clock, watching: actix_rt::spawn(renewal.run()) }
     }
 
     /// What the listeners encrypt with.
     pub(super) fn served(&self) -> Live<ServerConfig> {
         self.served.clone()
+    }
+
+    /// Whether `tls` may take the place of the one that is shown.
+    ///
+    /// # Errors
+    /// It has run out, and that one has not.
+    pub(super) fn judge(&self, tls: &Tls) -> Result<(), TlsUnusable> {
+        tls.judge_as_successor(&self.shown.now(), self.clock.now())
     }
 
     /// Shows another one from now on.
@@ -75,7 +91,8 @@ impl Renewal {
         if !Arc::ptr_eq(&shown, &self.shown.now()) {
             return; // a reload came first, which read the files itself
         }
-        match renewed {
+        let judged = |tls: Tls| tls.judge_as_successor(&shown, self.clock.now()).map(|()| tls);
+        match renewed.map(|read| read.and_then(judged)) {
             None => self.told = None,
             Some(Ok(tls)) => self.take(tls),
             Some(Err(unusable)) => self.tell_of_refusal(unusable.to_string()),

@@ -149,6 +149,7 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]: nothing has changed then.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        self.entrance.judge(config)?;
         self.parts.reload(config)?;
         self.entrance.reload(config);
         Ok(())

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::certificate::Certificate;
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, TlsUnusable},
     http::{Acceptor, Limits, ListenError, PeerRules},
     live::Live,
 };
@@ -32,6 +32,17 @@ impl Entrance {
             Some(certificate) => acceptor.encrypted(certificate.served()),
             None => acceptor,
         })
+    }
+
+    /// Whether what `config` says may be taken.
+    ///
+    /// # Errors
+    /// Its certificate has run out, and the one that is shown has not.
+    pub(super) fn judge(&self, config: &Config) -> Result<(), TlsUnusable> {
+        match (&self.certificate, &config.tls) {
+            (Some(certificate), Some(tls)) => certificate.judge(tls),
+            _ => Ok(()),
+        }
     }
 
     /// Takes what `config` says. Whether there is a certificate at all cannot change.

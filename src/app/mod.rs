@@ -30,8 +30,15 @@ use reload::Reloading;
 use systemd::Watchdog;
 
 use crate::{
-    audit::AuditError, clock::Clock, config::Config, demo::DemoError, http::ListenError, mail::transport::SmtpSetupError,
-    meters::MetersError, private_file::PrivateFileError, store::RingError,
+    audit::AuditError,
+    clock::Clock,
+    config::{Config, TlsUnusable},
+    demo::DemoError,
+    http::ListenError,
+    mail::transport::SmtpSetupError,
+    meters::MetersError,
+    private_file::PrivateFileError,
+    store::RingError,
 };
 
 /// Why the daemon did not start; one line, with what mends it.
@@ -64,6 +71,9 @@ pub enum StartError {
     /// No listener for metrics.
     #[error("metrics.listen: {0}")]
     MetricsListen(ListenError),
+    /// No certificate to follow the one in use.
+    #[error(transparent)]
+    Certificate(#[from] TlsUnusable),
     /// No recorder for metrics.
     #[error(transparent)]
     Meters(#[from] MetersError),

@@ -6,6 +6,7 @@ use std::{
 
 use super::Refusal;
 use crate::{
+    clock::Clock,
     config::{Config, Mail, Smtp, SmtpTls, Store, Tls},
     domain::Application,
     mail::templates::Templates,
@@ -36,8 +37,9 @@ fn metrics(config: &Config) -> String {
 }
 
 fn encryption(tls: Option<&Tls>) -> String {
-    let until = |tls: &Tls| format!("HTTPS, with a certificate that holds until {}", tls.expires_at().rfc3339());
-    tls.map_or_else(|| "plain HTTP".to_owned(), until)
+    let Some(expires_at) = tls.map(Tls::expires_at) else { return "plain HTTP".to_owned() };
+    let holds = if expires_at > Clock::system().now() { "holds until" } else { "RAN OUT at" };
+    format!("HTTPS, with a certificate that {holds} {}", expires_at.rfc3339())
 }
 
 fn store(config: &Config) -> String {

@@ -37,7 +37,7 @@ pub use keyring::Keyring;
 pub use mail::{Mail, Smtp, SmtpLogin};
 pub use secret::Secret;
 pub use store::{RedisServer, Store};
-pub use tls::Tls;
+pub use tls::{Tls, TlsUnusable};
 
 use crate::{
     audit::Destination,

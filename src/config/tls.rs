@@ -73,6 +73,18 @@ impl Tls {
         (stamps != self.stamps).then(|| Self::read(&self.certificate_file, &self.key_file))
     }
 
+    /// Whether it may take the place of `shown` at this moment.
+    ///
+    /// # Errors
+    /// It has run out and `shown` has not: clients would refuse what they now take.
+    pub fn judge_as_successor(&self, shown: &Self, now: Moment) -> Result<(), TlsUnusable> {
+        if self.expires_at > now || shown.expires_at <= now {
+            return Ok(());
+        }
+        let (path, end) = (self.certificate_file.display(), self.expires_at.rfc3339());
+        Err(of(Self::CERTIFICATE_KEY)(format!("names {path}, whose certificate ran out at {end}, while the one in use holds")))
+    }
+
     /// The chain and the key.
     pub fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.clone()

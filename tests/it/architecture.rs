@@ -91,7 +91,7 @@ const PARTS: &[Part] = &[
     Part { path: "cli", ours: &["api_key", "app", "config", "domain", "telemetry"], crates: &["clap"] },
     // what the process lets others see of its memory
     Part { path: "cli/serve", ours: &["app", "config", "telemetry"], crates: &["rustix"] },
-    Part { path: "cli/check_config", ours: &["config", "domain", "mail"], crates: &[] },
+    Part { path: "cli/check_config", ours: &["clock", "config", "domain", "mail"], crates: &[] },
     Part { path: "cli/key", ours: &["api_key", "config", "domain", "store"], crates: &["clap"] },
     Part { path: "cli/mail", ours: &["clock", "config", "demo", "domain", "mail"], crates: &["clap"] },
     Part {

@@ -149,6 +149,27 @@ async fn a_certificate_that_runs_out_soon_is_told_of() {
 }
 
 #[tokio::test]
+async fn one_that_has_run_out_is_not_taken_for_one_that_holds() {
+    let (old, over) = (TestCertificate::new(), TestCertificate::that_holds(Duration::days(-1)));
+    let home = home_with(&old);
+    let daemon = home.start().await;
+
+    home.write("certificate.pem", &over.pem);
+    home.write("key.pem", &over.key_pem);
+    daemon.until_logged("while the one in use holds").await;
+    daemon.hang_up().await;
+    daemon.until_logged("configuration not reloaded").await;
+    assert!(is_live(&mut connect(&daemon, &old).await.unwrap()).await);
+    assert!(home.run(&["check-config"]).await.contains("with a certificate that RAN OUT at"));
+
+    let new = TestCertificate::new();
+    home.write("certificate.pem", &new.pem);
+    home.write("key.pem", &new.key_pem);
+    daemon.until_logged("certificate renewed").await;
+    assert!(is_live(&mut connect(&daemon, &new).await.unwrap()).await);
+}
+
+#[tokio::test]
 async fn the_old_contract_is_encrypted_with_it_too() {
     let certificate = TestCertificate::new();
     let (home, _) = Home::with_application(&format!(
