@@ -29,7 +29,7 @@ impl Validation {
         let expires_at = settings.expires_at.as_ref().map(|time| self.moment(&format!("{path}.expires_at"), time)).transpose()?;
         Ok(ApiKeyGrant {
             scopes: self.scopes(&format!("{path}.scopes"), settings.scopes.as_deref())?,
-            networks: self.networks(&format!("{path}.networks"), &settings.networks)?,
+            networks: self.key_networks(&format!("{path}.networks"), settings.networks.as_deref())?,
             expires_at,
             hash,
         })
@@ -46,13 +46,23 @@ impl Validation {
         names.iter().enumerate().map(scope).collect()
     }
 
+    /// Where a key may be presented; anywhere when nothing is said. A list that names nothing is refused: it would say anywhere, too.
+    fn key_networks(&self, path: &str, texts: Option<&[String]>) -> Result<Vec<IpNet>, ConfigError> {
+        if texts.is_some_and(<[_]>::is_empty) {
+            return Err(self.refuse(path, "must name a network, or be left out for anywhere"));
+        }
+        self.networks(path, texts.unwrap_or_default())
+    }
+
     /// # Errors
-    /// A text that is no network.
+    /// A text that is no network. An IPv4 one written as IPv6 is none: peers are compared as what they are, so it would hold nobody.
     pub fn networks(&self, path: &str, texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
         let mend = "must be a network, such as 10.0.0.0/8 or fd00::/8, or an address";
         let network = |(index, text): (usize, &String)| {
             let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
-            text.parse().ok().or_else(address).ok_or_else(|| self.refuse(&format!("{path}[{index}]"), mend))
+            let parsed =
+                text.parse().ok().or_else(address).filter(|network: &IpNet| network.addr() == network.addr().to_canonical());
+            parsed.ok_or_else(|| self.refuse(&format!("{path}[{index}]"), mend))
         };
         texts.iter().enumerate().map(network).collect()
     }

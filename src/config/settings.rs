@@ -209,8 +209,8 @@ pub(super) struct KeySettings {
     /// None: those that verifications need.
     pub scopes: Option<Vec<String>>,
     pub expires_at: Option<toml::value::Datetime>,
-    #[serde(default)]
-    pub networks: Vec<String>,
+    /// None: anywhere.
+    pub networks: Option<Vec<String>>,
 }
 
 #[derive(Clone, Deserialize)]

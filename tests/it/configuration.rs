@@ -312,6 +312,8 @@ fn values_that_are_not_allowed_are_refused_with_what_is() {
         (with_key("scopes = [\"users\", \"user\"]"), "applications[0].keys[0].scopes[1] must be one of verifications:start,"),
         (with_key("scopes = []"), "applications[0].keys[0].scopes must name a scope"),
         (with_key("networks = [\"10.0.0.0/33\"]"), "applications[0].keys[0].networks[0] must be a network, such as"),
+        (with_key("networks = [\"::ffff:10.0.0.0/104\"]"), "applications[0].keys[0].networks[0] must be a network, such as"),
+        (with_key("networks = []"), "applications[0].keys[0].networks must name a network"),
         (with_key("expires_at = 2027-01-31"), "applications[0].keys[0].expires_at must be a date and time with its offset"),
         (with_inbox("").replace(HASH, CANARY), "applications[0].keys[0].hash must be sha256: and 64 hexadecimal digits"),
         ("[dev]\ninbox = true\n[[applications]]\nname = \"a\"\nkeys = []".to_owned(), "applications[0].keys must be one or two"),
