@@ -180,7 +180,7 @@ impl Daemon {
 
 fn limits(config: &Config) -> Limits {
     Limits {
-        connections: open_files::room_for_connections(config.connections),
+        connections: open_files::room_for_connections(config.connections, 1 + u64::from(config.compat.is_some())),
         connections_per_peer: config.connections_per_peer,
         grace: config.shutdown_grace,
         ..Limits::default()
