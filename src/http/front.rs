@@ -3,7 +3,10 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Method, Request, header::CACHE_CONTROL};
+use http::{
+    HeaderName, HeaderValue, Method, Request, Version,
+    header::{CACHE_CONTROL, HOST},
+};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -13,7 +16,7 @@ use super::{
     Asks, CompatAsks, Limits, Scrape, compat,
     metering::Metering,
     peers::Peer,
-    problem::Problem,
+    problem::{Code, Problem},
     routes::{Api, routes},
     scraping,
     test_mark::TestMark,
@@ -77,7 +80,19 @@ impl Front {
         if request.method() == Method::CONNECT {
             return Problem::method_not_allowed("DELETE, GET, HEAD, POST").into_response();
         }
+        if !names_one_host(&request) {
+            let detail = "HTTP/1.1 needs exactly one header Host";
+            return Problem::new(Code::MalformedHeader, detail).with("field", "Host").into_response();
+        }
         warp::service(self.routes.clone()).oneshot(request).await.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// As RFC 9112, 3.2, has it: proxies that differ on whose request it is must not be led apart. Older ones and HTTP/2 need none.
+fn names_one_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
     }
 }
 

@@ -57,6 +57,23 @@ async fn chunks_go_before_a_length_and_what_follows_them_is_one_request_more_or_
 }
 
 #[actix::test]
+async fn a_request_of_no_host_or_of_two_is_refused() {
+    let front = TestFront::start().await;
+    for (version, hosts, status) in [
+        ("1.1", "", "400"),
+        ("1.1", "Host: localhost\r\nHost: localhost\r\n", "400"),
+        ("1.0", "Host: a\r\nHost: b\r\n", "400"),
+        ("1.1", "Host: localhost\r\n", "200"),
+        ("1.0", "", "200"),
+    ] {
+        let answers = all_answers(&front, &format!("GET /health/live HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n")).await;
+
+        assert!(answers.split(' ').nth(1) == Some(status), "{version} {hosts:?}: {answers}");
+        assert_eq!(answers.contains("\"field\":\"Host\""), status == "400", "{answers}");
+    }
+}
+
+#[actix::test]
 async fn no_answer_tells_what_it_was_made_with() {
     let front = TestFront::start().await;
     let request = |method: &str, path: &str| format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
