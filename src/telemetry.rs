@@ -25,11 +25,7 @@ pub enum TelemetryError {
 /// [`TelemetryError::Directives`].
 pub fn start(log: Log) -> Result<(), TelemetryError> {
     let directives = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).unwrap_or_else(|| directives(log.level));
-    let filter = EnvFilter::try_new(directives).map_err(|_| TelemetryError::Directives)?;
-    let filter = CARRIERS.iter().fold(filter, |filter, carrier| {
-        filter.add_directive(format!("{carrier}=warn").parse().expect("a constant directive, tested"))
-    });
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter(&directives)?).with_writer(io::stderr);
     match log.format {
         LogFormat::Text => subscriber.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
@@ -43,9 +39,16 @@ pub fn start(log: Log) -> Result<(), TelemetryError> {
     Ok(())
 }
 
+fn filter(directives: &str) -> Result<EnvFilter, TelemetryError> {
+    let filter = EnvFilter::try_new(directives).map_err(|_| TelemetryError::Directives)?;
+    Ok(CARRIERS
+        .iter()
+        .fold(filter, |filter, carrier| filter.add_directive(carrier.parse().expect("a constant directive, tested"))))
+}
+
 /// Libraries that carry addresses, ids, keys or mails, and tell of them in what they trace: warp every path, ids included. Not even
-/// `RUST_LOG=trace` lets them.
-const CARRIERS: [&str; 7] = ["h2", "hyper", "hyper_util", "lettre", "mio", "redis", "warp"];
+/// `RUST_LOG=trace` lets them. What h2 warns of is what a client does, once a connection: nobody fills the log from outside.
+const CARRIERS: [&str; 7] = ["h2=error", "hyper=warn", "hyper_util=warn", "lettre=warn", "mio=warn", "redis=warn", "warp=warn"];
 
 /// Our own events from `level` on; those of the libraries from `warn` at most, because what they tell below that is not ours to
 /// keep free of secrets.
@@ -62,5 +65,15 @@ mod tests {
     fn libraries_never_log_below_warnings_unless_asked_for_by_name() {
         assert_eq!(directives(Level::TRACE), "WARN,fiador=TRACE");
         assert_eq!(directives(Level::ERROR), "ERROR,fiador=ERROR");
+    }
+
+    #[test]
+    fn libraries_that_carry_secrets_are_held_back_whatever_is_asked_for_and_h2_does_not_warn_of_each_client() {
+        let shown = filter("trace,h2=trace,warp=trace").unwrap().to_string();
+
+        for held in CARRIERS {
+            assert!(shown.split(',').any(|directive| directive == held), "{held}: {shown}");
+        }
+        assert!(CARRIERS.contains(&"h2=error") && !shown.contains("h2=trace"), "{shown}");
     }
 }
