@@ -7,10 +7,10 @@
 //! be written, is lost; how many were is written as soon as there is room.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, Write},
     net::IpAddr,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -195,7 +195,16 @@ impl AuditLog {
 
 fn open(path: &Path) -> Result<File, AuditError> {
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    opened.map_err(|cause| AuditError { path: path.to_owned(), cause })
+    let judged = opened.and_then(|file| judge(&file.metadata()?).map(|()| file));
+    judged.map_err(|cause| AuditError { path: path.to_owned(), cause })
+}
+
+/// What others may write is no record of what was done; devices and pipes keep none.
+fn judge(found: &Metadata) -> io::Result<()> {
+    if found.is_file() && found.mode() & 0o022 != 0 {
+        return Err(io::Error::other("can be written by others than its owner; chmod go-w it"));
+    }
+    Ok(())
 }
 
 fn line(clock: &Clock, entry: &Entry<'_>) -> Vec<u8> {

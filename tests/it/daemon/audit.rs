@@ -168,6 +168,20 @@ async fn a_log_that_was_moved_away_goes_on_in_a_new_file_after_a_reload() {
 }
 
 #[tokio::test]
+async fn a_log_that_others_may_write_is_refused_at_the_start_and_at_a_reload() {
+    let (home, _) = Home::with_application(CONFIG);
+    home.write_with_mode("audit.jsonl", "", 0o620);
+    assert!(home.refusal(&[]).await.contains("audit.to: ./audit.jsonl: can be written by others than its owner"));
+
+    home.set_mode("audit.jsonl", 0o640);
+    let daemon = home.start().await;
+    home.set_mode("audit.jsonl", 0o602);
+    daemon.hang_up().await;
+
+    daemon.until_logged("configuration not reloaded").await;
+}
+
+#[tokio::test]
 async fn a_full_disk_loses_lines_that_are_counted_and_no_request() {
     let (home, key) = Home::with_application(&CONFIG.replace("./audit.jsonl", "/dev/full"));
     let daemon = home.start().await;
