@@ -39,6 +39,8 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 #[cfg(feature = "testing")]
+pub mod fail_points;
+#[cfg(feature = "testing")]
 pub mod fuzzing;
 pub mod http;
 pub mod live;

@@ -199,6 +199,7 @@ impl Front {
 
     /// Gives back what the start was charged when it is refused or a repetition.
     async fn open_charged(&self, opening: OpenVerification, refund: RefundStart) -> Result<VerificationView, Failure> {
+        fail::fail_point!("gateway.charge.after");
         let opened = self.open(opening).await;
         let was_needless =
             opened.as_ref().map_or_else(|error| matches!(error, Failure::Refused(_)), |opened| opened.is_repetition);
@@ -332,7 +333,9 @@ fn fitting(token: Token) -> Result<Token, Refusal> {
 
 fn hand_over(room: Option<Reservation<MailQueued>>, message: Option<Box<LeasedMessage>>) {
     if let (Some(room), Some(message)) = (room, message) {
+        fail::fail_point!("gateway.hand_over.before");
         room.tell(MailQueued { message });
+        fail::fail_point!("gateway.hand_over.after");
     }
 }
 

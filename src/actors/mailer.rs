@@ -231,6 +231,7 @@ struct Handful {
 async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -> Handful {
     let _whole_claim = crew.hold(); // for a drain waits for it
     let asked_at = Instant::now();
+    fail::fail_point!("mailer.claim.before");
     let Claimed { messages, may_be_more } = match claim.ask(ClaimMessages { limit }, CLAIM_DEADLINE).await {
         Ok(claimed) => claimed,
         Err(error) => {
@@ -240,6 +241,7 @@ async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -
     };
     let has_any = !messages.is_empty();
     for message in messages {
+        fail::fail_point!("mailer.claim.after");
         let (crew, task) = (crew.clone(), crew.take_in_hand(message, asked_at));
         actix_rt::spawn(async move { crew.see_through(task).await });
     }

@@ -166,7 +166,9 @@ impl Daemon {
         self.stop_accepting.send_replace(true);
         join_all(self.acceptors).await;
         let cells = self.cells.await.unwrap_or_default();
+        fail::fail_point!("daemon.drain.before");
         let drained = timeout(self.grace, drain(cells, &self.mailer, self.grace)).await;
+        fail::fail_point!("daemon.drain.after");
         if drained != Ok(true) {
             tracing::warn!("daemon stopped before all in hand was finished; mails are sent by the next start");
         }

@@ -130,12 +130,14 @@ impl Connection {
         let (front, running) = (self.front.clone(), activity.begin());
         let peer = Peer::of(self.peer, request.headers(), &self.entrance.rules.now());
         async move {
+            fail::fail_point!("http.request.before");
             let response = match request.headers().len() {
                 // over HTTP/1.1 hyper counts them
                 0..=MOST_HEADERS => front.answer(request, peer).await,
                 _ => without_body(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             };
             running.answered();
+            fail::fail_point!("http.reply.before");
             Ok(response)
         }
     }
@@ -167,6 +169,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 fn note(ended: Result<(), hyper::Error>) {
+    fail::fail_point!("http.connection.ended");
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection broke off");
     }

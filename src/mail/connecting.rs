@@ -78,13 +78,16 @@ impl Server {
     /// A connection that may carry mail: encrypted as configured, and logged in.
     pub(super) async fn connect(&self, deadline: Deadline) -> Result<AsyncSmtpConnection, Trouble> {
         let SmtpSettings { host, port, limits, .. } = &self.settings;
+        fail::fail_point!("smtp.connect.before");
         let socket = deadline.within(limits.connect, "connecting", open_socket(host, *port, limits.connect)).await?;
+        fail::fail_point!("smtp.connect.after");
         let peer = socket.peer_addr()?;
         let stream = self.secure(socket, peer, deadline).await?;
 
         // the greeting and EHLO: two answers
         let hello = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
         let connection = deadline.within(limits.command * 2, "EHLO", hello).await?;
+        fail::fail_point!("smtp.ehlo.after");
         self.log_in(connection, peer.ip().is_loopback(), deadline).await
     }
 
@@ -105,10 +108,12 @@ impl Server {
         if self.settings.tls == SmtpTls::StartTls {
             // three answers: the greeting, EHLO, STARTTLS
             deadline.within(limits.command * 3, "STARTTLS", ask_for_tls(&mut socket, &self.hello)).await?;
+            fail::fail_point!("smtp.starttls.after");
             greeting = GREETING;
         }
         let handshake = tls.connector.connect(tls.name.clone(), socket);
         let tls = deadline.within(limits.command, "TLS", handshake).await?;
+        fail::fail_point!("smtp.tls.after");
         Ok(Box::new(Dialog::new(tls, peer, greeting)))
     }
 
@@ -125,6 +130,7 @@ impl Server {
         let login = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
         // LOGIN asks twice
         let logged_in = deadline.within(self.settings.limits.command * 3, "AUTH", login).await;
+        fail::fail_point!("smtp.auth.after");
         logged_in.map_err(Trouble::while_logging_in)?;
         Ok(connection)
     }

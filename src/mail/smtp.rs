@@ -328,25 +328,31 @@ async fn converse(open: &mut Open, mail: &Mail, deadline: Deadline) -> Result<St
 
     let parameters = mail_parameters(connection, mail).map_err(at(Step::Envelope))?;
     let sender = MailFrom::new(mail.envelope.from().cloned(), parameters);
+    fail::fail_point!("smtp.mail.before");
     let reply = deadline.within(limits.command, "MAIL", connection.command(sender)).await;
+    fail::fail_point!("smtp.mail.after");
     expect(reply, Severity::PositiveCompletion).map_err(at(Step::Sender))?;
 
     for recipient in mail.envelope.to() {
         let recipient = Rcpt::new(recipient.clone(), vec![]);
         let reply = deadline.within(limits.command, "RCPT", connection.command(recipient)).await;
+        fail::fail_point!("smtp.rcpt.after");
         expect(reply, Severity::PositiveCompletion).map_err(at(Step::Envelope))?;
     }
     let reply = deadline.within(limits.command, "DATA", connection.command(Data)).await;
+    fail::fail_point!("smtp.data.after");
     expect(reply, Severity::PositiveIntermediate).map_err(at(Step::Envelope))?;
 
     let has_ended = AtomicBool::new(false);
     // lettre writes the final dot after the iterator has said that there is no more
     let end = std::iter::from_fn(|| {
+        fail::fail_point!("smtp.dot.before");
         has_ended.store(true, Ordering::Relaxed);
         None
     });
     let content = connection.message_iter(std::iter::once(mail.bytes.as_slice()).chain(end));
     let reply = deadline.within(limits.after_final_dot, "the final dot", content).await;
+    fail::fail_point!("smtp.dot.after");
     let reached = if has_ended.load(Ordering::Relaxed) { Step::FinalDot } else { Step::Content };
     expect(reply, Severity::PositiveCompletion).map(|reply| one_line(&reply)).map_err(at(reached))
 }

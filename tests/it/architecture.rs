@@ -56,11 +56,11 @@ const PARTS: &[Part] = &[
     Part {
         path: "store",
         ours: &["clock", "domain", "live", "private_file", "wiped"],
-        crates: &["chacha20poly1305", "redb", "redis", "tokio"],
+        crates: &["chacha20poly1305", "fail", "redb", "redis", "tokio"],
     },
     // a start waits, on a thread where that does not matter, for another that makes the ring
     Part { path: "store/ring", ours: &["clock", "private_file", "store"], crates: &["fail", "tokio"] },
-    Part { path: "mail", ours: &["domain"], crates: &["lettre", "minijinja", "tokio"] },
+    Part { path: "mail", ours: &["domain"], crates: &["fail", "lettre", "minijinja", "tokio"] },
     // the actors: none knows another but by messages
     Part { path: "actors/mod.rs", ours: &[], crates: &[] },
     Part { path: "actors/asks.rs", ours: &["domain", "messages", "supervision"], crates: &["actix", "metrics"] },
@@ -81,7 +81,7 @@ const PARTS: &[Part] = &[
     Part {
         path: "http",
         ours: &["audit", "domain", "live", "messages", "supervision", "wiped"],
-        crates: &["hyper", "hyper_util", "metrics", "minijinja", "tokio", "tower", "warp"],
+        crates: &["fail", "hyper", "hyper_util", "metrics", "minijinja", "tokio", "tower", "warp"],
     },
     // `mail` for the words of `tls` alone, `redis` to read its URLs
     Part { path: "config", ours: &["api_key", "audit", "domain", "mail", "private_file"], crates: &["redis"] },
@@ -112,7 +112,7 @@ const PARTS: &[Part] = &[
             "store",
             "supervision",
         ],
-        crates: &["actix", "actix_rt", "metrics", "rustix", "sd_notify", "tokio"],
+        crates: &["actix", "actix_rt", "fail", "metrics", "rustix", "sd_notify", "tokio"],
     },
     Part {
         path: "testing",
@@ -122,7 +122,8 @@ const PARTS: &[Part] = &[
     // what takes bytes of others, from one place
     Part { path: "fuzzing", ours: &["config", "domain", "http", "mail", "store"], crates: &["tokio"] },
     Part { path: "lib.rs", ours: &[], crates: &[] },
-    Part { path: "main.rs", ours: &[], crates: &["fail"] },
+    Part { path: "fail_points", ours: &[], crates: &["fail", "rustix"] },
+    Part { path: "main.rs", ours: &[], crates: &[] },
 ];
 
 /// The modules of `actors` that are an actor.

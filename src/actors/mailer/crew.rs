@@ -169,6 +169,7 @@ impl Crew {
             Ok(Err(outcome)) => return outcome,
             Err(_) => return MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: false },
         };
+        fail::fail_point!("mailer.try.before");
         let mut transport = self.take_transport();
         let sent = AssertUnwindSafe(transport.send(&mail)).catch_unwind().await;
         if sent.is_err() {
@@ -212,7 +213,9 @@ impl Crew {
             self.pace.note();
         }
         let settlement = SettleMessage { key: message.key, fence: message.fence, outcome };
+        fail::fail_point!("mailer.settle.before");
         settling::settle(&self.settle, settlement, *ends_at).await;
+        fail::fail_point!("mailer.settle.after");
     }
 }
 

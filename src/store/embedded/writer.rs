@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use redb::{Database, Error};
+use redb::{Database, Error, WriteTransaction};
 use tokio::sync::oneshot;
 
 use super::{OpenError, open, tables::Tables};
@@ -226,15 +226,20 @@ impl WriterThread {
         }
         batch.has_written |= tables.sweep(batch.now)?;
         drop(tables);
-        let durable =
-            if batch.has_written { transaction.commit().map_err(Error::from) } else { transaction.abort().map_err(Error::from) };
-        if batch.has_written && durable.is_ok() {
-            self.commits.fetch_add(1, Ordering::Relaxed);
-        }
+        let durable = if batch.has_written { self.commit(transaction) } else { transaction.abort().map_err(Error::from) };
         let told = durable.as_ref().copied().map_err(|error| StoreError::Unavailable(error.to_string()));
         for answer in batch.answers {
             answer(told.as_ref().copied());
         }
         durable
+    }
+
+    /// Returns once it is durable.
+    fn commit(&self, transaction: WriteTransaction) -> Result<(), Error> {
+        fail::fail_point!("embedded.commit.before");
+        transaction.commit()?;
+        fail::fail_point!("embedded.commit.after");
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }

@@ -218,7 +218,9 @@ impl Link {
     pub(super) async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         #[cfg(feature = "testing")]
         let commit = commit.moved_by(self.clock.moved());
+        fail::fail_point!("redis.commit.before");
         let reply = self.ask(async |connection| call_script(connection, &commit.evalsha(), || commit.eval()).await).await?;
+        fail::fail_point!("redis.commit.after");
         self.is_refusing.set(false);
         Committed::read(reply)
     }

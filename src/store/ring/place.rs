@@ -107,6 +107,7 @@ impl RingPlace {
         }
         let ring = KeyRing::generate(&mut crate::clock::system_random());
         write(&pending, &ring)?;
+        fail::fail_point!("ring.made");
         Ok((ring, Some(pending)))
     }
 
@@ -165,6 +166,7 @@ where
         return Err(RingError::Foreign { path: place.path().to_owned(), origin });
     }
     if let Some(pending) = pending {
+        fail::fail_point!("ring.claimed");
         place.take_up(&pending)?;
     }
     Ok(ring)
