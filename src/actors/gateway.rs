@@ -333,9 +333,9 @@ fn fitting(token: Token) -> Result<Token, Refusal> {
 
 fn hand_over(room: Option<Reservation<MailQueued>>, message: Option<Box<LeasedMessage>>) {
     if let (Some(room), Some(message)) = (room, message) {
-        fail::fail_point!("gateway.hand_over.before");
+        fail::fail_point!("gateway.handover.before");
         room.tell(MailQueued { message });
-        fail::fail_point!("gateway.hand_over.after");
+        fail::fail_point!("gateway.handover.after");
     }
 }
 
