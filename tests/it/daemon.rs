@@ -10,6 +10,7 @@ mod guesses;
 mod https;
 mod key_ring;
 mod keys;
+mod kills;
 mod logs;
 mod mail;
 mod metrics;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::PathBuf,
     process::{Output, Stdio},
     time::Duration,
@@ -172,6 +172,12 @@ pub async fn ended(command: Child) -> (Option<i32>, String) {
     (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
 }
 
+/// Returns once it has died of SIGKILL: nobody but itself sends it.
+pub async fn killed(child: &mut Child) {
+    let status = timeout(PATIENCE, child.wait()).await.expect("it still lives: the place was never passed").unwrap();
+    assert_eq!(status.signal(), Some(libc::SIGKILL), "{status}");
+}
+
 /// A daemon that runs. Dropped, it is killed.
 pub struct Daemon {
     child: Child,
@@ -223,6 +229,11 @@ impl Daemon {
     /// Ends it as a crash would, and returns once it is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Returns once it has killed itself, as `FIADOR_TESTING_DIES_AT` says.
+    pub async fn killed(mut self) {
+        killed(&mut self.child).await;
     }
 
     /// How much memory it holds, in KiB.

@@ -5,6 +5,7 @@ pub mod caller;
 pub mod canaries;
 pub mod daemon;
 pub mod disk;
+pub mod fail_points;
 pub mod fake_store;
 pub mod h2;
 pub mod http;
