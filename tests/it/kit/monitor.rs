@@ -55,17 +55,28 @@ impl Monitor {
 /// Such as `+1339518083.107412 [0 127.0.0.1:60866] "get" "\x00key"`.
 fn parse(line: &str) -> Seen {
     let (head, words) = line.split_once("] ").unwrap();
-    let quoted = words.strip_prefix('"').unwrap().strip_suffix('"').unwrap();
-    Seen { by_script: head.ends_with("lua"), words: quoted.split("\" \"").map(unescape).collect() }
+    Seen { by_script: head.ends_with("lua"), words: quoted_words(words) }
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+/// A word ends at a quote that is not escaped: what stands between two words can also stand within one.
+fn quoted_words(text: &str) -> Vec<Vec<u8>> {
     let mut bytes = text.bytes();
-    let mut plain = Vec::new();
-    while let Some(byte) = bytes.next() {
-        plain.push(if byte == b'\\' { escaped(&mut bytes) } else { byte });
+    let mut words = Vec::new();
+    while bytes.by_ref().any(|byte| byte == b'"') {
+        words.push(until_the_quote(&mut bytes));
     }
-    plain
+    words
+}
+
+fn until_the_quote(bytes: &mut impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut plain = Vec::new();
+    loop {
+        match bytes.next().unwrap() {
+            b'"' => return plain,
+            b'\\' => plain.push(escaped(bytes)),
+            byte => plain.push(byte),
+        }
+    }
 }
 
 fn escaped(bytes: &mut impl Iterator<Item = u8>) -> u8 {
@@ -81,4 +92,11 @@ fn escaped(bytes: &mut impl Iterator<Item = u8>) -> u8 {
         b'b' => 8,
         itself => itself,
     }
+}
+
+#[test]
+fn a_word_may_end_with_a_quote_and_a_space() {
+    let seen = parse(r#"+1.5 [0 127.0.0.1:60866] "set" "a\" " " \\\x00" "b""#);
+
+    assert_eq!(seen.words, [b"set".to_vec(), b"a\" ".to_vec(), b" \\\0".to_vec(), b"b".to_vec()]);
 }
