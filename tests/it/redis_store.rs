@@ -5,4 +5,5 @@ mod gate;
 mod gone;
 mod keys;
 mod reach;
+mod replies;
 mod trips;

@@ -1,8 +1,12 @@
-//! Stands between a store and its Redis: counts round trips, holds a command back, turns the server's clock.
+//! Stands between a store and its Redis: counts round trips, holds a command back, cuts, stalls and slows replies, turns the
+//! server's clock.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -27,30 +31,55 @@ pub struct Proxy {
 struct Shared {
     trips: AtomicUsize,
     clock_ahead_seconds: AtomicI64,
-    to_hold: Mutex<Option<Hold>>,
+    to_hold: Mutex<Option<(&'static [u8], Hold)>>,
+    to_spoil: Mutex<Option<(&'static [u8], Spoiling)>>,
+    pause_after_each_byte: Mutex<Option<Duration>>,
+}
+
+/// How much of a reply's bytes there is before something happens to it.
+pub type Part = fn(usize) -> usize;
+
+/// What is to happen to a reply.
+enum Spoiling {
+    /// So much of it, then the connection ends.
+    Cut(Part),
+    /// So much of it, and the rest when the test says so.
+    Stall(Part, Hold),
 }
 
 struct Hold {
-    word: &'static [u8],
     reached: oneshot::Sender<()>,
     released: oneshot::Receiver<()>,
 }
 
-/// A command that is to be held back.
+impl Hold {
+    fn new() -> (Self, Held) {
+        let ((reached, is_reached), (release, released)) = (oneshot::channel(), oneshot::channel());
+        (Self { reached, released }, Held { reached: is_reached, release })
+    }
+
+    /// Returns when the test lets it go on.
+    async fn wait(self) {
+        self.reached.send(()).unwrap();
+        let _ = self.released.await; // dropped: the test is over
+    }
+}
+
+/// A command, or the rest of a reply, that is to be held back.
 pub struct Held {
     reached: oneshot::Receiver<()>,
     release: oneshot::Sender<()>,
 }
 
 impl Held {
-    /// Returns once the command is there and held back.
+    /// Returns once it is there and held back.
     pub async fn reached(&mut self) {
         (&mut self.reached).await.unwrap();
     }
 
-    /// Lets it go on.
+    /// Lets it go on, if somebody still waits for it.
     pub fn release(self) {
-        self.release.send(()).unwrap();
+        let _ = self.release.send(());
     }
 }
 
@@ -82,9 +111,36 @@ impl Proxy {
 
     /// Holds the next command back that has this word in it.
     pub fn hold(&self, word: &'static str) -> Held {
-        let ((reached, is_reached), (release, released)) = (oneshot::channel(), oneshot::channel());
-        *self.shared.to_hold.lock().unwrap() = Some(Hold { word: word.as_bytes(), reached, released });
-        Held { reached: is_reached, release }
+        let (hold, handle) = Hold::new();
+        *self.shared.to_hold.lock().unwrap() = Some((word.as_bytes(), hold));
+        handle
+    }
+
+    /// Passes on only a part of the reply to the next command that has this word in it, and cuts the connection.
+    pub fn cut_reply(&self, word: &'static str, part: Part) {
+        *self.shared.to_spoil.lock().unwrap() = Some((word.as_bytes(), Spoiling::Cut(part)));
+    }
+
+    /// Passes on only a part of the reply to the next command that has this word in it, and the rest when it is let go on.
+    pub fn stall_reply(&self, word: &'static str, part: Part) -> Held {
+        let (hold, handle) = Hold::new();
+        *self.shared.to_spoil.lock().unwrap() = Some((word.as_bytes(), Spoiling::Stall(part, hold)));
+        handle
+    }
+
+    /// Whether the reply that was to be cut or stalled was.
+    pub fn has_spoiled(&self) -> bool {
+        self.shared.to_spoil.lock().unwrap().is_none()
+    }
+
+    /// From now on replies come byte by byte, with this pause after each.
+    pub fn trickle(&self, pause: Duration) {
+        *self.shared.pause_after_each_byte.lock().unwrap() = Some(pause);
+    }
+
+    /// Replies come at once again.
+    pub fn flow(&self) {
+        *self.shared.pause_after_each_byte.lock().unwrap() = None;
     }
 
     /// From now on the server's TIME goes so far ahead of its own clock.
@@ -93,28 +149,37 @@ impl Proxy {
     }
 }
 
+/// What both directions of one connection know of it.
+#[derive(Default)]
+struct Line {
+    is_waiting: AtomicUsize,
+    /// For the reply that comes next.
+    spoiling: Mutex<Option<Spoiling>>,
+}
+
 /// Passes on what comes from either side, in turns, until one of them ends.
 async fn pass(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
     let ((from_client, mut to_client), (from_server, mut to_server)) = (client.into_split(), server.into_split());
-    let is_waiting = AtomicUsize::new(0);
-    let there = async { pass_requests(from_client, &mut to_server, &shared, &is_waiting).await };
-    let back = async { pass_replies(from_server, &mut to_client, &shared, &is_waiting).await };
+    let line = Line::default();
+    let there = async { pass_requests(from_client, &mut to_server, &shared, &line).await };
+    let back = async { pass_replies(from_server, &mut to_client, &shared, &line).await };
     tokio::select! {
         () = there => {}
         () = back => {}
     }
 }
 
-async fn pass_requests(mut from: OwnedReadHalf, to: &mut OwnedWriteHalf, shared: &Shared, is_waiting: &AtomicUsize) {
+async fn pass_requests(mut from: OwnedReadHalf, to: &mut OwnedWriteHalf, shared: &Shared, line: &Line) {
     let mut bytes = Vec::with_capacity(1 << 20);
     while matches!(from.read_buf(&mut bytes).await, Ok(1..)) {
-        if bytes != ASKS_TIME && is_waiting.swap(1, Ordering::SeqCst) == 0 {
+        if bytes != ASKS_TIME && line.is_waiting.swap(1, Ordering::SeqCst) == 0 {
             shared.trips.fetch_add(1, Ordering::SeqCst);
         }
-        let hold = shared.to_hold.lock().unwrap().take_if(|hold| contains(&bytes, hold.word));
-        if let Some(hold) = hold {
-            hold.reached.send(()).unwrap();
-            let _ = hold.released.await; // dropped: the test is over
+        if let Some(hold) = take_for(&shared.to_hold, &bytes) {
+            hold.wait().await;
+        }
+        if let Some(spoiling) = take_for(&shared.to_spoil, &bytes) {
+            *line.spoiling.lock().unwrap() = Some(spoiling);
         }
         if to.write_all(&bytes).await.is_err() {
             return;
@@ -123,16 +188,50 @@ async fn pass_requests(mut from: OwnedReadHalf, to: &mut OwnedWriteHalf, shared:
     }
 }
 
-async fn pass_replies(mut from: OwnedReadHalf, to: &mut OwnedWriteHalf, shared: &Shared, is_waiting: &AtomicUsize) {
+/// What is to be done with a command that has its word in these bytes.
+fn take_for<T>(todo: &Mutex<Option<(&'static [u8], T)>>, bytes: &[u8]) -> Option<T> {
+    let found = todo.lock().unwrap().take_if(|(word, _)| contains(bytes, word));
+    found.map(|(_, what)| what)
+}
+
+async fn pass_replies(mut from: OwnedReadHalf, to: &mut OwnedWriteHalf, shared: &Shared, line: &Line) {
     let mut bytes = Vec::with_capacity(1 << 20);
     while matches!(from.read_buf(&mut bytes).await, Ok(1..)) {
-        is_waiting.store(0, Ordering::SeqCst);
+        line.is_waiting.store(0, Ordering::SeqCst);
         let ahead = shared.clock_ahead_seconds.load(Ordering::SeqCst);
-        if to.write_all(&turned(&bytes, ahead)).await.is_err() {
+        if pass_reply(&turned(&bytes, ahead), to, shared, line).await.is_none() {
             return;
         }
         bytes.clear();
     }
+}
+
+/// None: the connection is to end.
+async fn pass_reply(reply: &[u8], to: &mut OwnedWriteHalf, shared: &Shared, line: &Line) -> Option<()> {
+    let spoiling = line.spoiling.lock().unwrap().take();
+    match spoiling {
+        None => write(reply, to, shared).await,
+        Some(Spoiling::Cut(part)) => {
+            write(&reply[..part(reply.len())], to, shared).await;
+            None
+        }
+        Some(Spoiling::Stall(part, hold)) => {
+            let (first, rest) = reply.split_at(part(reply.len()));
+            write(first, to, shared).await?;
+            hold.wait().await;
+            write(rest, to, shared).await
+        }
+    }
+}
+
+async fn write(bytes: &[u8], to: &mut OwnedWriteHalf, shared: &Shared) -> Option<()> {
+    let pause = *shared.pause_after_each_byte.lock().unwrap();
+    let Some(pause) = pause else { return to.write_all(bytes).await.ok() };
+    for byte in bytes {
+        to.write_all(&[*byte]).await.ok()?;
+        if pause.is_zero() { tokio::task::yield_now().await } else { tokio::time::sleep(pause).await }
+    }
+    Some(())
 }
 
 /// The reply, and if it is TIME's, so far ahead.
