@@ -1,6 +1,6 @@
 //! Which servers we work on: Redis 7.0 or Valkey, never evicting, and of our own key ring.
 
-use redis::{InfoDict, aio::MultiplexedConnection};
+use redis::{InfoDict, RedisError, aio::MultiplexedConnection};
 use thiserror::Error;
 
 use super::{
@@ -51,6 +51,11 @@ async fn claim(connection: &mut MultiplexedConnection, fingerprint: &str, origin
     let found: String = redis::cmd("GET").arg(RING_KEY).query_async(connection).await?;
     let (fingerprint, origin) = found.split_once(' ').unwrap_or((&found, "where it was made"));
     Ok((fingerprint.to_owned(), origin.to_owned()))
+}
+
+/// Whether the server takes what we write: the ring's fingerprint, which is there already.
+pub(super) async fn try_to_write(connection: &mut MultiplexedConnection, fingerprint: &str) -> Result<(), RedisError> {
+    redis::cmd("SET").arg(RING_KEY).arg(fingerprint).arg("NX").query_async(connection).await
 }
 
 /// Connects once, and tells the server our ring's fingerprint and origin: (those it then holds).

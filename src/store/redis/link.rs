@@ -34,7 +34,7 @@ pub struct Link {
     clock: Clock,
     state: RefCell<State>,
     broken: Notify,
-    /// Whether the server refuses requests over a sound connection: told once, until a commit succeeds.
+    /// Whether the server refuses requests over a sound connection: told once, until it takes a write.
     is_refusing: Cell<bool>,
     server_time: Cell<(Moment, Instant)>,
 }
@@ -95,13 +95,23 @@ impl Link {
         }
     }
 
-    /// Why the server cannot be asked; none when it answers.
+    /// Why the server cannot be asked; none when it answers, and takes what is written.
     pub async fn why_down(&self) -> Option<String> {
-        match self.learn_time_anew().await {
+        match self.ask_how_it_is().await {
             Ok(()) => None,
             Err(StoreError::Unavailable(why)) => Some(why),
             Err(error) => Some(error.to_string()),
         }
+    }
+
+    /// While it refuses requests, it is asked to write something: else nobody would know whether it still does.
+    async fn ask_how_it_is(&self) -> Result<(), StoreError> {
+        if !self.is_refusing.get() {
+            return self.learn_time_anew().await;
+        }
+        self.ask(async |connection| gate::try_to_write(connection, &self.fingerprint).await).await?;
+        self.is_refusing.set(false);
+        Ok(())
     }
 
     async fn try_connect(&self) -> Result<(), Fault> {

@@ -8,7 +8,13 @@ use std::{
 use reqwest::Method;
 use serde_json::json;
 
-use crate::kit::{caller::Caller, daemon::Home, http::Reply, redis::TestRedis};
+use crate::kit::{
+    caller::Caller,
+    daemon::{Daemon, Home},
+    http::Reply,
+    proxy::Proxy,
+    redis::{TestRedis, command},
+};
 
 fn on(server: &TestRedis) -> String {
     format!("[store]\nredis_url = \"{}\"\n[dev]\ninbox = true", server.url())
@@ -77,6 +83,134 @@ async fn a_redis_that_says_nothing_is_503_within_two_seconds_too() {
     reply.problem(503, "unavailable");
     assert!(asked_at.elapsed() < Duration::from_secs(2));
     while caller.read(&id).await.status != 200 {}
+}
+
+/// A daemon whose Redis is about to do something.
+struct Served {
+    server: TestRedis,
+    daemon: Daemon,
+    caller: Caller,
+    id: String,
+    number: String,
+    _home: Home,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let server = TestRedis::start();
+        let (home, key) = Home::with_application(&on(&server));
+        let daemon = home.start().await;
+        let caller = Caller::of(&daemon, &key);
+        let id = caller.start_for("ada@example.org").await;
+        let number = caller.mailed_number("ada@example.org").await;
+        Self { server, daemon, caller, id, number, _home: home }
+    }
+
+    /// Writes are 503 in time, liveness is not concerned, readiness names the store.
+    async fn is_out_of_service(&self) {
+        let started = json!({"email": "bob@example.org"}).to_string();
+        for request in [self.caller.post("/v1/verifications", started), self.caller.checking(&self.id, &self.number)] {
+            let asked_at = Instant::now();
+            let reply = Reply::to(request).await;
+            assert!(asked_at.elapsed() < Duration::from_secs(2));
+            reply.problem(503, "unavailable");
+            assert!(reply.header("retry-after").is_some());
+        }
+        assert_eq!(self.caller.get("/health/live").await.status, 200);
+        let ready = self.caller.get("/health/ready").await.problem(503, "unavailable");
+        assert_eq!(ready["parts"][0]["part"], "store", "{ready}");
+    }
+
+    /// By itself: the same process, and the number that it mailed before gives its token once.
+    async fn recovers(&self) {
+        while self.caller.get("/health/ready").await.status != 200 {}
+        let mut approval = self.caller.check(&self.id, &self.number).await;
+        while approval.status == 503 {
+            approval = self.caller.check(&self.id, &self.number).await; // on a cell that has not connected again
+        }
+        match approval.status {
+            200 => assert_eq!(approval.json()["token"], "tok-1"),
+            // the check whose reply was lost reached the server all the same, and had another operation
+            _ => drop(approval.problem(409, "already-approved")),
+        }
+        self.caller.check(&self.id, &self.number).await.problem(409, "already-approved");
+        self.caller.start_for("eve@example.org").await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_stopped_in_its_tracks_is_503_in_time_and_used_again_when_it_goes_on() {
+    let served = Served::start().await;
+    served.server.freeze();
+    served.is_out_of_service().await;
+    served.server.thaw();
+    served.recovers().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_became_a_replica_is_503_in_time_and_used_again_when_it_is_a_master() {
+    let served = Served::start().await;
+    served.server.tell(&["REPLICAOF", "127.0.0.1", "1"]);
+    served.is_out_of_service().await;
+    served.server.tell(&["REPLICAOF", "NO", "ONE"]);
+    served.recovers().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_asks_for_another_password_is_503_in_time_and_used_again_when_it_does_not() {
+    let served = Served::start().await;
+    let mut admin = served.server.connection();
+    command(&["CONFIG", "SET", "requirepass", "changed"]).exec(&mut admin).unwrap();
+    command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).exec(&mut admin).unwrap();
+    served.is_out_of_service().await;
+    command(&["CONFIG", "SET", "requirepass", ""]).exec(&mut admin).unwrap();
+    served.recovers().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_is_full_is_503_in_time_told_by_readiness_and_used_again_when_there_is_room() {
+    let served = Served::start().await;
+    served.server.tell(&["CONFIG", "SET", "maxmemory", "1"]);
+    served.is_out_of_service().await;
+    served.server.tell(&["CONFIG", "SET", "maxmemory", "0"]);
+    served.recovers().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_was_started_anew_without_our_script_is_given_it_again() {
+    let served = Served::start().await;
+    served.server.tell(&["SCRIPT", "FLUSH"]);
+    served.server.cut_connections();
+    served.recovers().await;
+    assert_eq!(served.daemon.times_logged("daemon started"), 1);
+}
+
+#[tokio::test]
+async fn replies_that_are_cut_off_or_stall_are_503_in_time_and_start_nothing_twice() {
+    let server = TestRedis::start();
+    let proxy = Proxy::before(&server).await;
+    let (home, key) = Home::with_application(&format!("[store]\nredis_url = \"{}\"\n[dev]\ninbox = true", proxy.url()));
+    let daemon = home.start().await;
+    let caller = Caller::of(&daemon, &key);
+    caller.start_for("ada@example.org").await;
+    let start = |operation| {
+        let body = json!({"email": "bob@example.org"}).to_string();
+        Reply::to(caller.post("/v1/verifications", body).header("Idempotency-Key", operation))
+    };
+
+    proxy.cut_reply("EVALSHA", |length| length / 2);
+    start("once").await.problem(503, "unavailable");
+    while caller.get("/health/ready").await.status != 200 {}
+    let held = proxy.stall_reply("EVALSHA", |length| length / 2);
+    let asked_at = Instant::now();
+    start("once").await.problem(503, "unavailable");
+    assert!(asked_at.elapsed() < Duration::from_secs(2));
+    held.release();
+    while caller.get("/health/ready").await.status != 200 {}
+
+    let (first, second) = (start("once").await, start("once").await);
+    assert_eq!((first.status, second.status, first.id()), (202, 202, second.id()), "{}", first.text);
+    start("twice").await.problem(429, "budget-spent"); // the pause after one mail: one was started
 }
 
 #[tokio::test]
