@@ -152,6 +152,8 @@ enum Asked {
 impl Signals {
     fn listen() -> Result<Self, StartError> {
         let on = |kind| signal(kind).map_err(|error| StartError::System("signals".to_owned(), error));
+        // once it has been listened to, a file that may not grow is an error of the write, and not our end
+        drop(on(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let (terminate, interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
         Ok(Self { terminate, interrupt, hang_up: on(SignalKind::hangup())? })
     }

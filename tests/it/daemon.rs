@@ -14,6 +14,7 @@ mod kills;
 mod logs;
 mod mail;
 mod metrics;
+mod no_room;
 mod overload;
 mod redis;
 mod reload;

@@ -1,6 +1,7 @@
 //! `EmbeddedStore` on its file: what it commits together, what it keeps, and who else may open it.
 
 mod disks;
+mod torn;
 
 use std::{
     collections::BTreeMap,

@@ -247,7 +247,9 @@ fn remove(rows: &mut Rows<'_>, expiry: &mut Expiry<'_>, kind: u8, hash: Hash) ->
 
 /// Writes a ring's fingerprint and origin where there is none, and reads what is there.
 pub(super) fn claim_ring(database: &Database, fingerprint: &str, origin: &str) -> Result<(String, String), Error> {
-    let transaction = database.begin_write()?;
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true); // else this would be what a damaged file falls back from
+    transaction.set_quick_repair(true);
     let found = {
         let mut ring = transaction.open_table(RING)?;
         let found = ring.get(())?.map(|row| (row.value().0.to_owned(), row.value().1.to_owned()));

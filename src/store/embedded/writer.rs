@@ -13,7 +13,7 @@ use std::{
 use redb::{Database, Error, WriteTransaction};
 use tokio::sync::oneshot;
 
-use super::{OpenError, open, tables::Tables};
+use super::{OpenError, mend, open, tables::Tables};
 use crate::{
     clock::Clock,
     domain::{ApplicationName, Claimed, IdentityNumber, MailCounts, Moment, VerificationId},
@@ -46,6 +46,8 @@ type Answer = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
 struct Batch {
     now: Moment,
     has_written: bool,
+    /// Whether nothing could be committed since an error.
+    has_failed_before: bool,
     answers: Vec<Answer>,
 }
 
@@ -71,7 +73,7 @@ impl Writer {
         let database = Some(open()?);
         let (jobs, waiting) = mpsc::channel();
         let commits = Arc::new(AtomicU64::new(0));
-        let thread = WriterThread { open: Box::new(open), database, clock, waiting, commits: commits.clone() };
+        let thread = WriterThread { open: Box::new(open), database, clock, waiting, commits: commits.clone(), has_failed: false };
         let spawned = thread::Builder::new().name("fiador-writer".to_owned()).spawn(move || thread.run());
         spawned.map_err(OpenError::Thread)?;
         Ok(Self { jobs, vault, commits })
@@ -82,12 +84,16 @@ impl Writer {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Whether the file can be read.
+    /// Whether the file can be read; and written, if the last commit failed.
     ///
     /// # Errors
     /// `Unavailable`, with why it cannot.
     pub async fn check_file(&self) -> Result<(), StoreError> {
-        self.submit(|_, _| Ok(())).await
+        let check = self.submit(|_, batch| {
+            batch.has_written |= batch.has_failed_before;
+            Ok(())
+        });
+        check.await
     }
 
     async fn submit<A: Send + 'static>(
@@ -190,6 +196,8 @@ struct WriterThread {
     clock: Clock,
     waiting: Receiver<Job>,
     commits: Arc<AtomicU64>,
+    /// Since an error nothing could be committed: told once.
+    has_failed: bool,
 }
 
 impl WriterThread {
@@ -203,11 +211,27 @@ impl WriterThread {
             // a panic drops the transaction with all it did, and the askers learn that it failed
             let failed = match catch_unwind(AssertUnwindSafe(|| self.commit_together(jobs))) {
                 Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => told(&error),
                 Err(_) => "a panic, told above".to_owned(),
             };
-            tracing::error!(cause = failed, "embedded store could not write");
+            self.tell_of_failure(&failed);
             self.database = None; // redb writes nothing more after an error: it is opened anew, and repairs itself
+        }
+    }
+
+    /// Once, until something could be committed; what follows while it lasts is for who looks closely.
+    fn tell_of_failure(&mut self, cause: &str) {
+        if std::mem::replace(&mut self.has_failed, true) {
+            tracing::debug!(cause, "embedded store still could not write");
+        } else {
+            tracing::error!(cause, "embedded store could not write; answering 503 until it can");
+        }
+    }
+
+    fn note_commit(&mut self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if std::mem::take(&mut self.has_failed) {
+            tracing::info!("embedded store writes again");
         }
     }
 
@@ -219,7 +243,8 @@ impl WriterThread {
         let mut transaction = database.begin_write()?;
         transaction.set_two_phase_commit(true);
         transaction.set_quick_repair(true);
-        let mut batch = Batch { now: self.clock.now(), has_written: false, answers: Vec::with_capacity(jobs.len()) };
+        let (now, has_failed_before) = (self.clock.now(), self.has_failed);
+        let mut batch = Batch { now, has_written: false, has_failed_before, answers: Vec::with_capacity(jobs.len()) };
         let mut tables = Tables::open(&transaction)?;
         for job in jobs {
             job(&mut tables, &mut batch)?;
@@ -227,7 +252,7 @@ impl WriterThread {
         batch.has_written |= tables.sweep(batch.now)?;
         drop(tables);
         let durable = if batch.has_written { self.commit(transaction) } else { transaction.abort().map_err(Error::from) };
-        let told = durable.as_ref().copied().map_err(|error| StoreError::Unavailable(error.to_string()));
+        let told = durable.as_ref().copied().map_err(|error| StoreError::Unavailable(told(error)));
         for answer in batch.answers {
             answer(told.as_ref().copied());
         }
@@ -235,11 +260,20 @@ impl WriterThread {
     }
 
     /// Returns once it is durable.
-    fn commit(&self, transaction: WriteTransaction) -> Result<(), Error> {
+    fn commit(&mut self, transaction: WriteTransaction) -> Result<(), Error> {
         fail::fail_point!("embedded.commit.before");
         transaction.commit()?;
         fail::fail_point!("embedded.commit.after");
-        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.note_commit();
         Ok(())
     }
+}
+
+/// What went wrong and, where that is known, what mends it.
+fn told(error: &Error) -> String {
+    let mend = match error {
+        Error::Io(cause) => mend(cause),
+        _ => None,
+    };
+    mend.map_or_else(|| error.to_string(), |mend| format!("{error}; {mend}"))
 }
