@@ -209,7 +209,7 @@ async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
         if reach == Reach::None {
             return; // a try would tell nothing of a mail while no server takes any
         }
-        let limit = crew.pace.at_once().saturating_sub(crew.in_hand());
+        let limit = crew.room();
         if limit > 0 {
             let claimed = claim_some(crew, claim, limit).await;
             // one mail finds out whether the server takes mails again; if so, this is begun anew
@@ -218,7 +218,7 @@ async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
                 return;
             }
         }
-        crew.until_in_hand_below(crew.pace.refill_below()).await;
+        crew.until_refill().await;
     }
 }
 

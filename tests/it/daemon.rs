@@ -1,6 +1,7 @@
 //! The daemon as its users have it: the real program, a process of its own, spoken to over HTTP and by signals.
 
 mod audit;
+mod backlog;
 mod cells;
 mod crash;
 mod enumeration;

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use super::{MAX_SENDS, measuring, pace::Pace, settling};
+use super::{MAX_IN_HAND, MAX_SENDS, measuring, pace::Pace, settling};
 use crate::{
     domain::{Application, Applications, LeasedMessage, MessageOutcome},
     live::Live,
@@ -37,6 +37,8 @@ pub(super) struct Crew {
     /// What the idle workers send with; the last one is the warmest.
     idle: RefCell<Vec<Transport>>,
     in_hand: Rc<watch::Sender<usize>>,
+    /// Mails in hand that have not been tried yet, or are being tried.
+    untried: Rc<watch::Sender<usize>>,
     pub(super) pace: Pace,
 }
 
@@ -45,11 +47,19 @@ pub(super) struct Task {
     message: LeasedMessage,
     /// When its lease runs out.
     ends_at: Instant,
+    untried: Option<Held>,
     _held: Held,
 }
 
-/// Counts as in hand until it is dropped.
+/// Counts until it is dropped.
 pub(super) struct Held(Rc<watch::Sender<usize>>);
+
+impl Held {
+    fn counted(count: &Rc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -67,27 +77,29 @@ impl Crew {
     ) -> Self {
         let idle = RefCell::new((0..MAX_SENDS).map(|_| route.open()).collect());
         let turns = Semaphore::new(MAX_SENDS);
-        Self { route, applications, settle, renderer, turns, idle, in_hand, pace: Pace::new() }
+        Self { route, applications, settle, renderer, turns, idle, in_hand, untried: Rc::default(), pace: Pace::new() }
     }
 
     /// Counts `message` as in hand. Its lease is counted from `since`, when it was asked for or handed over.
     pub(super) fn take_in_hand(&self, message: LeasedMessage, since: Instant) -> Task {
         let ends_at = since + message.leased_until.since(message.leased_at);
-        Task { message, ends_at, _held: self.hold() }
+        Task { message, ends_at, untried: Some(Held::counted(&self.untried)), _held: self.hold() }
     }
 
     pub(super) fn hold(&self) -> Held {
-        self.in_hand.send_modify(|count| *count += 1);
-        Held(self.in_hand.clone())
+        Held::counted(&self.in_hand)
     }
 
-    pub(super) fn in_hand(&self) -> usize {
-        *self.in_hand.borrow()
+    /// How many more may be claimed. Those that only wait for the store to note their outcome keep no worker busy.
+    pub(super) fn room(&self) -> usize {
+        let untried = self.pace.at_once().saturating_sub(*self.untried.borrow());
+        untried.min((MAX_IN_HAND as usize).saturating_sub(*self.in_hand.borrow()))
     }
 
-    pub(super) async fn until_in_hand_below(&self, bound: usize) {
-        let below = |count: &usize| *count < bound;
-        self.in_hand.subscribe().wait_for(below).await.expect("`self` holds the sender");
+    /// Returns when it is time to claim the next.
+    pub(super) async fn until_refill(&self) {
+        until_below(&self.in_hand, MAX_IN_HAND as usize).await;
+        until_below(&self.untried, self.pace.refill_below()).await;
     }
 
     /// Whether mails can be tried at present.
@@ -105,11 +117,12 @@ impl Crew {
     }
 
     /// Tries the mail as soon as a worker is idle, and settles it.
-    pub(super) async fn see_through(&self, task: Task) {
+    pub(super) async fn see_through(&self, mut task: Task) {
         let outcome = match self.turns.acquire().await {
             Ok(turn) if task.has_time_for_a_try() => self.attempt(turn, &task.message).await,
             Ok(_) | Err(_) => MessageOutcome::Returned,
         };
+        task.untried = None;
         self.settle(&task, outcome).await;
     }
 
@@ -217,6 +230,10 @@ impl Crew {
         settling::settle(&self.settle, settlement, *ends_at).await;
         fail::fail_point!("mailer.settle.after");
     }
+}
+
+async fn until_below(count: &watch::Sender<usize>, bound: usize) {
+    count.subscribe().wait_for(|count| *count < bound).await.expect("the sender is borrowed");
 }
 
 impl Task {

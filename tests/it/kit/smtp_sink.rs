@@ -119,6 +119,16 @@ impl SmtpSink {
         Self { port, tls, root, shared, mails, accepting }
     }
 
+    /// Goes away.
+    pub fn stop_listening(&self) {
+        self.accepting.abort();
+    }
+
+    /// Comes back to where it was.
+    pub async fn listen_again(&mut self) {
+        self.accepting = tokio::spawn(accept(TcpListener::bind(("127.0.0.1", self.port)).await.unwrap(), self.shared.clone()));
+    }
+
     /// How to reach it.
     pub fn settings(&self) -> SmtpSettings {
         SmtpSettings {
@@ -297,10 +307,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     fn offer(&self) -> &'static str {
-        match (self.shared.tls, self.is_secure) {
-            (SmtpTls::StartTls, false) => "250-sink\r\n250-STARTTLS\r\n250 8BITMIME",
-            _ => "250-sink\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME",
-        }
+        let wants_tls = self.shared.tls == SmtpTls::StartTls && !self.is_secure;
+        if wants_tls { "250-sink\r\n250-STARTTLS\r\n250 8BITMIME" } else { "250-sink\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME" }
     }
 
     /// Only AUTH PLAIN with an initial response.
