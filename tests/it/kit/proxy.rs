@@ -227,9 +227,13 @@ async fn pass_reply(reply: &[u8], to: &mut OwnedWriteHalf, shared: &Shared, line
 async fn write(bytes: &[u8], to: &mut OwnedWriteHalf, shared: &Shared) -> Option<()> {
     let pause = *shared.pause_after_each_byte.lock().unwrap();
     let Some(pause) = pause else { return to.write_all(bytes).await.ok() };
+    let mut ticks = (!pause.is_zero()).then(|| tokio::time::interval(pause));
     for byte in bytes {
         to.write_all(&[*byte]).await.ok()?;
-        if pause.is_zero() { tokio::task::yield_now().await } else { tokio::time::sleep(pause).await }
+        match &mut ticks {
+            Some(ticks) => drop(ticks.tick().await),
+            None => tokio::task::yield_now().await,
+        }
     }
     Some(())
 }
