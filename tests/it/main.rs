@@ -8,6 +8,7 @@ mod conformance;
 mod daemon;
 mod drawing;
 mod embedded_store;
+mod faults;
 mod fuzz_seeds;
 mod histories;
 mod hostile;
