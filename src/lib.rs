@@ -47,6 +47,7 @@ pub mod live;
 pub mod mail;
 pub mod messages;
 pub mod meters;
+mod planted;
 pub mod private_file;
 pub mod store;
 pub mod supervision;

@@ -9,6 +9,7 @@ use crate::{
         ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, FindMails, LookUpMail,
         LookUpVerification, OpenVerification, Opened, RefundStart, RequeueMail, ResendMail, SettleMessage,
     },
+    planted::{Bug, is_planted},
     store::{
         PageRequest, Records, StoreError,
         operations::{
@@ -174,6 +175,7 @@ pub(super) async fn settle(records: &impl Records, ask: SettleMessage) -> Result
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 fn failure(error: StoreError) -> Failure {
     match error {
+        _ if is_planted(Bug::CalledUndone) => Failure::Overloaded,
         // told in the log by whoever lost the connection or the file, or found a key missing
         StoreError::Unavailable(_) | StoreError::KeyMissing => Failure::Unavailable,
         StoreError::Contended => Failure::Overloaded,

@@ -8,6 +8,7 @@ mod clock;
 mod history;
 mod mails;
 mod model;
+mod planted;
 mod post_office;
 mod report;
 mod road;

@@ -48,7 +48,7 @@ fn no_variable_moves_the_clock_or_makes_the_daemon_fall_or_die() {
     let program = program();
 
     assert!(contains(&program, "FIADOR__"), "no variable is found in the program at all");
-    let variables = ["FIADOR_TESTING", "CLOCK_AHEAD", "FAILPOINTS"].map(str::to_owned);
+    let variables = ["FIADOR_TESTING", "CLOCK_AHEAD", "FAILPOINTS", "planted."].map(str::to_owned);
     let names: Vec<String> = fail_points().into_iter().chain(variables).collect();
     let found = AhoCorasick::new(&names).unwrap().find(&program).map(|found| &names[found.pattern()]);
     assert_eq!(found, None, "it is in the program");

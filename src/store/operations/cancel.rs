@@ -4,6 +4,7 @@ use crate::{
         ApplicationName, MessageKey, Moment, Refusal, VerificationId,
         transitions::{Cancel, cancel},
     },
+    planted::Bug,
     store::Handle,
 };
 
@@ -30,6 +31,6 @@ impl Operation for Cancelling {
 
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
         let outcome = cancel(read.open(vault, self.handle)?, self.cancel, now);
-        Ok(decided(vault, self.handle, outcome.answer, outcome.commit.as_ref(), now))
+        Ok(decided(vault, self.handle, outcome.answer, outcome.commit.as_ref(), now).forgotten_by(Bug::CancelForgotten))
     }
 }

@@ -1,9 +1,16 @@
+use std::time::Duration;
+
+use rand::RngExt;
+
 use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, decided};
 use crate::{
+    clock::system_random,
     domain::{
-        ApplicationName, Approval, IdentityNumber, MessageKey, Moment, OperationId, Refusal, Token, VerificationId,
+        AddressRecord, ApplicationName, Approval, IdentityNumber, MessageKey, Moment, OperationId, Refusal, Token,
+        VerificationId,
         transitions::{Approved, Check, check},
     },
+    planted::{Bug, is_planted},
     store::{Handle, sealing::TokenPlace},
 };
 
@@ -63,11 +70,27 @@ impl Operation for Checking {
     }
 
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
-        let outcome = check(read.open(vault, self.handle)?, &self.check, now);
+        let record = read.open(vault, self.handle)?;
+        let (request, at) = spoiled(&self.check, &record, now);
+        let outcome = check(record, &request, at);
         let answer = match outcome.answer {
             Ok(approved) => Ok(self.release(vault, read, approved)?), // before the commit: a token that does not open ends nothing
             Err(refusal) => Err(refusal),
         };
-        Ok(decided(vault, self.handle, answer, outcome.commit.as_ref(), now))
+        let bug = if answer.is_ok() { Bug::ApprovalForgotten } else { Bug::WrongCheckForgotten };
+        Ok(decided(vault, self.handle, answer, outcome.commit.as_ref(), now).forgotten_by(bug))
     }
+}
+
+/// What is decided: the request now, unless a test has planted a bug.
+fn spoiled(request: &Check, record: &AddressRecord, now: Moment) -> (Check, Moment) {
+    let mut request = *request;
+    if is_planted(Bug::AnyNumberOpens) {
+        request.number_hash = record.verification(&request.key).map_or(request.number_hash, |found| found.number_hash);
+    }
+    if is_planted(Bug::CheckKeyIgnored) {
+        request.operation = system_random().random();
+    }
+    let now = if is_planted(Bug::ExpiryIgnored) { now - Duration::from_secs(120) } else { now };
+    (request, now)
 }

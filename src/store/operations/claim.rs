@@ -6,6 +6,7 @@ use crate::{
         LeasedMessage, MessageKey, Moment,
         transitions::{Claim, claim},
     },
+    planted::{Bug, is_planted},
     store::Handle,
 };
 
@@ -27,7 +28,10 @@ impl Operation for Claiming {
         let handle = Handle(self.key.handle);
         let record = read.open(vault, handle)?;
         let outcome = catch_unwind(AssertUnwindSafe(|| claim(record, Claim { key: self.key }, now)));
-        let outcome = outcome.map_err(|_| StoreError::Damaged("a record over which the rules fall"))?;
+        let mut outcome = outcome.map_err(|_| StoreError::Damaged("a record over which the rules fall"))?;
+        if let Some(leased) = outcome.answer.as_mut().filter(|_| is_planted(Bug::OtherMessageIds)) {
+            leased.message_id.insert_str(1, &leased.fence.to_string());
+        }
         Ok(decided(vault, handle, outcome.answer, outcome.commit.as_ref(), now))
     }
 }

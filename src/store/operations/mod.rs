@@ -29,6 +29,7 @@ use crate::{
         MessageKey, Moment,
         transitions::{Commit, Effect},
     },
+    planted::{Bug, is_planted},
 };
 
 /// One operation on the record of one address. Deciding twice is safe: nothing is done until the commit.
@@ -104,6 +105,14 @@ pub struct Sealed {
     pub token: Vec<u8>,
     /// The id that a number leads to.
     pub id: Vec<u8>,
+}
+
+impl<A> Decision<A> {
+    /// Where a test has planted it, the answer leaves without its commit.
+    fn forgotten_by(mut self, bug: Bug) -> Self {
+        self.write = self.write.filter(|_| !is_planted(bug));
+        self
+    }
 }
 
 impl Snapshot {

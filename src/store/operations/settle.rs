@@ -7,6 +7,7 @@ use crate::{
         MessageKey, MessageOutcome, Moment,
         transitions::{Settle, settle},
     },
+    planted::{Bug, is_planted},
     store::Handle,
 };
 
@@ -18,7 +19,16 @@ pub struct Settling {
 impl Settling {
     /// The outcome of the lease numbered `fence`.
     pub fn new(key: MessageKey, fence: u32, outcome: MessageOutcome) -> Self {
+        let outcome = if is_planted(Bug::MaybeAcceptedForgotten) { surely_not_accepted(outcome) } else { outcome };
         Self { settle: Settle { key, fence, outcome, jitter: system_random().random() } }
+    }
+}
+
+/// A bug that tests plant.
+fn surely_not_accepted(outcome: MessageOutcome) -> MessageOutcome {
+    match outcome {
+        MessageOutcome::Deferred { reply, .. } => MessageOutcome::Deferred { reply, maybe_accepted: false },
+        other => other,
     }
 }
 

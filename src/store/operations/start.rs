@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::RngExt;
 
 use super::{Decision, Operation, Reads, Sealed, Snapshot, StoreError, Vault, Write};
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
         ApplicationName, EmailAddress, IdentityNumber, Locale, MessageKey, Moment, OperationId, Purpose, Refusal, Token,
         transitions::{Effect, Mailing, Start, start},
     },
+    planted::{Bug, is_planted},
     store::{Handle, SHARDS, sealing::TokenPlace},
 };
 
@@ -57,7 +59,8 @@ impl Starting {
     pub fn new(vault: &Vault, request: StartRequest) -> Self {
         let fingerprint = fingerprint(vault, &request);
         let handle = vault.handle(&request.application, &request.address);
-        let id = vault.id_for(&request.application, &request.address, handle, &request.operation);
+        let operation = if is_planted(Bug::StartKeyIgnored) { OperationId(system_random().random()) } else { request.operation };
+        let id = vault.id_for(&request.application, &request.address, handle, &operation);
         let key = vault.key_of(&request.application, &id);
         let number = number_for(vault, &request, handle);
         let start = Start {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Answer, Ask, End, Event, Key, Ms, View};
+use super::history::{Answer, Ask, End, Event, Key, Ms, Story};
 
 const WRONG_CHECKS_OF_A_VERIFICATION: u8 = 5;
 const WRONG_CHECKS_OF_AN_ADDRESS: u8 = 10;
@@ -14,6 +14,19 @@ pub const REMEMBERED_MS: Ms = 3_600_000;
 const LEAST_LIFE_MS: Ms = 45_000;
 /// A daemon's clock may be a second off, and as much again while it learns the time over a slow road.
 const ASKEW_MS: Ms = 2_000;
+
+/// What is known of a story beforehand: it does not change with the order of its events.
+pub struct Facts {
+    by_number: bool,
+    expires_at: BTreeMap<Key, Ms>,
+}
+
+impl Facts {
+    pub fn of(story: &Story) -> Self {
+        let expires_at = |key| Some((key, story.expires_at(key)?));
+        Self { by_number: story.by_number, expires_at: story.verifications().into_iter().filter_map(expires_at).collect() }
+    }
+}
 
 /// One address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -80,9 +93,9 @@ impl Said {
 
 impl Address {
     /// What it can have become by this event, if it happened now; nothing when it cannot have been answered so.
-    pub fn after(&self, event: &Event, by_number: bool) -> Vec<Self> {
+    pub fn after(&self, event: &Event, facts: &Facts) -> Vec<Self> {
         let ages = self.ages(event);
-        let outcomes = ages.into_iter().flat_map(|age| self.decide(event, age, by_number));
+        let outcomes = ages.into_iter().flat_map(|age| self.decide(event, age, facts));
         let mut next: Vec<Self> = outcomes.filter(|(_, said)| said.is(&event.answer)).map(|(next, _)| next).collect();
         next.dedup();
         next
@@ -110,9 +123,9 @@ impl Address {
         ages
     }
 
-    fn decide(&self, event: &Event, age: Age, by_number: bool) -> Vec<(Self, Said)> {
+    fn decide(&self, event: &Event, age: Age, facts: &Facts) -> Vec<(Self, Said)> {
         match event.ask {
-            Ask::Start { key, .. } => self.start(key, event, age, by_number),
+            Ask::Start { key, .. } => self.start(key, event, age, facts),
             Ask::Check { verification, key, is_right } => vec![self.check(verification, key, is_right, event, age)],
             Ask::CheckByNumber { verification, key } => {
                 let (next, said) = self.check(verification, key, true, event, age);
@@ -125,16 +138,17 @@ impl Address {
     }
 
     /// Where the number alone identifies, it takes the place of what is pending. Its budgets may refuse it.
-    fn start(&self, key: Key, event: &Event, age: Age, by_number: bool) -> Vec<(Self, Said)> {
+    fn start(&self, key: Key, event: &Event, age: Age, facts: &Facts) -> Vec<(Self, Said)> {
         if self.verifications.contains_key(&key) {
             return vec![(self.clone(), self.seen(key, age))];
         }
         let mut next = self.clone();
-        if by_number && age == Age::Live {
+        if facts.by_number && age == Age::Live {
             let pending = next.verifications.values_mut().filter(|verification| verification.end.is_none());
             pending.for_each(|verification| verification.finish(End::Canceled, event));
         }
-        let expires_at = event.view().map_or(Ms::MAX, |view: &View| view.expires_at);
+        // that of a start which nobody acknowledged nobody can ask about
+        let expires_at = facts.expires_at.get(&key).copied().unwrap_or(Ms::MAX);
         next.verifications.insert(key, Verification { expires_at, ..Verification::default() });
         let said = next.seen(key, Age::Live);
         vec![(next, said), (self.clone(), Said::Spent)]

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::{
     history::{Answer, Event, Story},
-    model::Address,
+    model::{Address, Facts},
 };
 
 /// So many steps are looked at; a story that needs more is told to be undecided.
@@ -25,7 +25,7 @@ pub enum Finding {
 
 struct Search<'a> {
     events: Vec<&'a Event>,
-    by_number: bool,
+    facts: Facts,
     seen: HashSet<(u128, Address)>,
     steps: usize,
     most_explained: usize,
@@ -38,7 +38,7 @@ pub fn find_order(story: &Story) -> Finding {
     }
     // those that were answered first: what nobody knows of is drawn upon only where it is needed
     events.sort_by_key(|event| (event.is_unknown(), event.answered_at));
-    let mut search = Search { events, by_number: story.by_number, seen: HashSet::new(), steps: 0, most_explained: 0 };
+    let mut search = Search { events, facts: Facts::of(story), seen: HashSet::new(), steps: 0, most_explained: 0 };
     match search.explains(0, &Address::default()) {
         Some(true) => Finding::Ordered,
         Some(false) => Finding::Impossible(search.most_explained),
@@ -65,7 +65,7 @@ impl Search<'_> {
             if done & (1 << at) != 0 || event.asked_at > first_end {
                 continue;
             }
-            for next in address.after(event, self.by_number) {
+            for next in address.after(event, &self.facts) {
                 let is_without_effect = event.is_unknown() && next == *address;
                 if !is_without_effect && self.explains(done | 1 << at, &next)? {
                     return Some(true);

@@ -89,7 +89,7 @@ pub async fn strike(world: &World, lane: Lane, faults: &[Fault], mut rng: Rng) -
     let mut counts = BTreeMap::new();
     let own: Vec<Fault> = faults.iter().copied().filter(|fault| fault.lane() == lane).collect();
     while !world.is_closing() {
-        pass(Duration::from_millis(rng.u64(100..2_000))).await;
+        pass(Duration::from_millis(rng.u64(100..3_000))).await;
         let Some(fault) = rng.choice(&own).filter(|_| !world.is_closing()) else { break };
         *counts.entry(*fault).or_default() += 1;
         match lane {
