@@ -17,6 +17,7 @@ mod session;
 mod trouble;
 mod violation;
 mod world;
+mod written;
 
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ async fn whatever_fails_no_promise_is_broken() {
     let lasts = Duration::from_secs_f64(variable("FIADOR_FAULTS_MINUTES").unwrap_or(1.0) * 60.0);
     println!("seed: {seed}");
 
-    let report = run(Settings { seed, lasts, clients: 24, faults: Fault::ALL.to_vec(), bug: None }).await;
+    let (calm, settling) = (Duration::from_secs(3), Duration::from_secs(30));
+    let report = run(Settings { seed, lasts, clients: 24, faults: Fault::ALL.to_vec(), calm, settling, bug: None }).await;
 
     println!("{report}");
     assert_eq!(report.violations.len(), 0, "promises were broken");

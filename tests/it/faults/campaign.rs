@@ -12,7 +12,7 @@ use std::{
 use fastrand::Rng;
 use futures_util::{
     StreamExt,
-    future::{join, join_all},
+    future::{join_all, join3},
     stream,
 };
 use reqwest::Client;
@@ -31,8 +31,6 @@ use super::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How long mails may take to come to an end, once nothing stands in their way.
-const SETTLING: Duration = Duration::from_secs(30);
 /// Longer than a lease, and the waits between tries; then longer than the longest life of a number and the memory of it.
 const LEAPS: [Duration; 2] = [Duration::from_secs(61), Duration::from_secs(240)];
 const TO_THE_END: Duration = Duration::from_secs(700);
@@ -45,6 +43,10 @@ pub struct Settings {
     pub lasts: Duration,
     pub clients: usize,
     pub faults: Vec<Fault>,
+    /// The longest time between two of a lane.
+    pub calm: Duration,
+    /// How long mails may take to come to an end, once nothing stands in their way.
+    pub settling: Duration,
     /// Planted in the daemons; then the first violation is enough.
     pub bug: Option<&'static str>,
 }
@@ -60,7 +62,7 @@ struct Campaign {
 }
 
 pub async fn run(settings: Settings) -> Report {
-    let world = World::new(settings.bug, settings.lasts).await;
+    let world = World::new(settings.bug, settings.lasts, Rng::with_seed(settings.seed)).await;
     let client = Client::builder().no_proxy().build().unwrap();
     let campaign =
         Campaign { settings, world, client, sessions: Mutex::default(), next: AtomicU64::new(0), violations: Mutex::default() };
@@ -70,7 +72,7 @@ pub async fn run(settings: Settings) -> Report {
 impl Campaign {
     async fn report(&self) -> Report {
         let clients = join_all((0..self.settings.clients).map(|_| self.play()));
-        let (faults, _) = join(self.trouble(), clients).await;
+        let (faults, ..) = join3(self.trouble(), clients, self.watch_mails()).await;
         if !self.is_decided() {
             self.come_to_rest().await;
         }
@@ -89,6 +91,17 @@ impl Campaign {
         }
     }
 
+    /// What becomes of the mails of addresses that nobody asks about any more shows later.
+    async fn watch_mails(&self) {
+        while self.settings.bug.is_some() && !self.world.is_closing() {
+            pass(Duration::from_millis(300)).await;
+            let stories: Vec<Story> = self.sessions().iter().map(|session| session.story()).collect();
+            if stories.iter().any(|story| !self.mail_breaches_of(story).is_empty()) {
+                self.world.cut_short();
+            }
+        }
+    }
+
     fn new_session(&self) -> Arc<Session> {
         let index = self.next.fetch_add(1, Ordering::SeqCst);
         let session = Arc::new(Session::new(self.world.clone(), self.client.clone(), index, self.settings.seed));
@@ -99,7 +112,7 @@ impl Campaign {
     async fn trouble(&self) -> BTreeMap<Fault, usize> {
         let mut rng = Rng::with_seed(self.settings.seed);
         let lanes = [Lane::Daemons, Lane::Redis, Lane::Mail];
-        let strikes = lanes.map(|lane| strike(&self.world, lane, &self.settings.faults, rng.fork()));
+        let strikes = lanes.map(|lane| strike(&self.world, lane, &self.settings.faults, self.settings.calm, rng.fork()));
         join_all(strikes).await.into_iter().flatten().collect()
     }
 
@@ -136,7 +149,7 @@ impl Campaign {
         let since = Instant::now();
         loop {
             let restless = self.restless();
-            if restless.is_empty() || since.elapsed() > SETTLING {
+            if restless.is_empty() || since.elapsed() > self.settings.settling {
                 return;
             }
             self.look_at(restless).await;
@@ -203,8 +216,12 @@ impl Campaign {
 
     fn breaches_of(&self, story: &Story) -> (Vec<Violation>, bool) {
         let (mut violations, is_decided) = checker::check(story);
-        violations.extend(mails::check(story, &self.world.office.mails_to(&story.address)));
+        violations.extend(self.mail_breaches_of(story));
         (violations, is_decided)
+    }
+
+    fn mail_breaches_of(&self, story: &Story) -> Vec<Violation> {
+        mails::check(story, &self.world.office.mails_to(&story.address))
     }
 
     fn note(&self, breach: Breach, what: String) {

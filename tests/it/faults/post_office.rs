@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use fastrand::Rng;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -26,7 +27,7 @@ pub enum Phase {
     Dot,
 }
 
-/// What it does with mails. All but refusing hits every other mail, by chance.
+/// What it does with mails. All but refusing hits two of three mails, by chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     Kind,
@@ -64,17 +65,18 @@ pub struct PostOffice {
 
 struct Shared {
     time: Time,
+    rng: Mutex<Rng>,
     mood: watch::Sender<Mood>,
     books: Mutex<HashMap<String, Vec<Transmission>>>,
     arrivals: watch::Sender<usize>,
 }
 
 impl PostOffice {
-    pub async fn open(time: Time) -> Self {
+    pub async fn open(time: Time, rng: Rng) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (mood, arrivals) = (watch::Sender::new(Mood::Kind), watch::Sender::default());
-        let shared = Arc::new(Shared { time, mood, books: Mutex::default(), arrivals });
+        let shared = Arc::new(Shared { time, rng: rng.into(), mood, books: Mutex::default(), arrivals });
         tokio::spawn(listen(listener, port, shared.clone()));
         Self { port, shared }
     }
@@ -129,8 +131,8 @@ impl Shared {
 
     /// The mood that the next mail meets.
     fn drawn_mood(&self) -> Mood {
-        let mood = *self.mood.borrow();
-        if mood == Mood::Refuses || fastrand::bool() { mood } else { Mood::Kind }
+        let is_hit = self.rng.lock().unwrap_or_else(PoisonError::into_inner).u8(..3) > 0;
+        if is_hit { *self.mood.borrow() } else { Mood::Kind }
     }
 
     async fn until_mood_is_not(&self, mood: Mood) {

@@ -75,7 +75,7 @@ impl Session {
         }
     }
 
-    /// Asks for a verification, now and then twice at once; none when nobody acknowledged it.
+    /// Asks for a verification, now and then twice at once; none when nobody acknowledged it, or nobody cares for it.
     async fn start(&self, rng: &mut Rng) -> Option<Key> {
         let ttl_seconds = if rng.u8(..3) == 0 { 60 } else { 600 };
         let key = self.new_key();
@@ -85,6 +85,10 @@ impl Session {
         }
         self.insist(&ask, rng).await;
         self.id(key)?;
+        let is_left_alone = rng.u8(..4) == 0;
+        if is_left_alone {
+            return None;
+        }
         // a mail that does not come is resent, or done without
         for _ in 0..2 {
             if self.await_number(key, Duration::from_millis(rng.u64(500..4_000))).await.is_some() {
@@ -171,13 +175,15 @@ impl Session {
         join_all(asks.iter().zip(&mut forks).map(|(ask, rng)| self.insist(ask, rng))).await;
     }
 
-    /// With the same key until the outcome is known, as an application would; sometimes impatiently.
+    /// With the same key until the outcome is known, as an application should; sometimes impatiently, and not for ever.
     pub async fn insist(&self, ask: &Ask, rng: &mut Rng) -> Answer {
         let mut answer = Answer::NothingDone;
         for _ in 0..MOST_TRIES {
             let patience = if rng.u8(..20) == 0 { Duration::from_millis(rng.u64(1..60)) } else { PATIENCE };
             answer = self.ask(rng.usize(..2), ask, patience).await;
-            if !matches!(answer, Answer::Unknown(_) | Answer::NothingDone) || self.is_full() {
+            let is_known = !matches!(answer, Answer::Unknown(_) | Answer::NothingDone);
+            let gives_up = rng.u8(..5) == 0;
+            if is_known || gives_up || self.is_full() {
                 return answer;
             }
             pass(Duration::from_millis(rng.u64(50..600))).await;

@@ -84,12 +84,12 @@ impl Fault {
 /// Longer than a lease, and than the shortest life of a number.
 const A_LEASE: Duration = Duration::from_secs(61);
 
-/// One fault after the other of that lane until the campaign closes; how many there were of each. All are healed at the end.
-pub async fn strike(world: &World, lane: Lane, faults: &[Fault], mut rng: Rng) -> BTreeMap<Fault, usize> {
+/// One fault after the other of that lane until the campaign closes, `calm` at most between them; how many there were of each. All are healed at the end.
+pub async fn strike(world: &World, lane: Lane, faults: &[Fault], calm: Duration, mut rng: Rng) -> BTreeMap<Fault, usize> {
     let mut counts = BTreeMap::new();
     let own: Vec<Fault> = faults.iter().copied().filter(|fault| fault.lane() == lane).collect();
     while !world.is_closing() {
-        pass(Duration::from_millis(rng.u64(100..3_000))).await;
+        pass(calm.mul_f64(rng.f64())).await;
         let Some(fault) = rng.choice(&own).filter(|_| !world.is_closing()) else { break };
         *counts.entry(*fault).or_default() += 1;
         match lane {
@@ -120,7 +120,10 @@ async fn strike_daemons(world: &World, fault: Fault, rng: &mut Rng) {
             world.signal(site, Signal::CONT).await;
         }
         Fault::DaemonReloaded => world.signal(site, Signal::HUP).await,
-        _ => world.leap(A_LEASE).await,
+        _ => {
+            world.leap(A_LEASE).await;
+            hold(rng, 2_000).await; // what fell due is tried
+        }
     }
 }
 
@@ -139,18 +142,19 @@ async fn strike_redis(world: &World, fault: Fault, rng: &mut Rng) {
             redis.thaw();
         }
         Fault::ScriptsFlushed => tokio::task::block_in_place(|| world.redis.blocking_lock().tell(&["SCRIPT", "FLUSH"])),
-        Fault::RepliesCut => weather(world, Weather::CutsReplies, rng).await,
-        Fault::RepliesDelayed => weather(world, Weather::Delays(Duration::from_millis(rng.u64(10..700))), rng).await,
-        _ => weather(world, Weather::HalfOpen, rng).await,
+        // once on each connection is enough: the replies to a new one are cut, too
+        Fault::RepliesCut => weather(world, Weather::CutsReplies, 500, rng).await,
+        Fault::RepliesDelayed => weather(world, Weather::Delays(Duration::from_millis(rng.u64(10..700))), 2_500, rng).await,
+        _ => weather(world, Weather::HalfOpen, 2_500, rng).await,
     }
 }
 
 /// On one road, or both.
-async fn weather(world: &World, weather: Weather, rng: &mut Rng) {
+async fn weather(world: &World, weather: Weather, longest_ms: u64, rng: &mut Rng) {
     let (site, both) = (rng.usize(..2), rng.bool());
     let roads = || world.sites.iter().enumerate().filter(|(at, _)| both || *at == site).map(|(_, site)| &site.road);
     roads().for_each(|road| road.becomes(weather));
-    hold(rng, 2_500).await;
+    hold(rng, longest_ms).await;
     roads().for_each(|road| road.becomes(Weather::Clear));
 }
 

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fastrand::Rng;
 use fiador::api_key::ApiKey;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, timeout};
@@ -51,9 +52,9 @@ pub struct Site {
 }
 
 impl World {
-    pub async fn new(bug: Option<&'static str>, lasts: Duration) -> Arc<Self> {
+    pub async fn new(bug: Option<&'static str>, lasts: Duration, rng: Rng) -> Arc<Self> {
         let (time, redis) = (Time::new(), TestRedis::start_with(&DURABLE));
-        let office = PostOffice::open(time.clone()).await;
+        let office = PostOffice::open(time.clone(), rng).await;
         let keys = [ApiKey::draw().as_str().to_owned(), ApiKey::draw().as_str().to_owned()];
         let sites = [Site::new(&redis, &office, &keys).await, Site::new(&redis, &office, &keys).await];
         let (until, is_cut_short) = (Instant::now() + lasts, AtomicBool::new(false));
