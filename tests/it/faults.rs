@@ -19,20 +19,22 @@ mod violation;
 mod world;
 mod written;
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use campaign::{Settings, run};
 use trouble::Fault;
 
-fn variable(name: &str) -> Option<f64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes; scripts/faults runs it"]
 async fn whatever_fails_no_promise_is_broken() {
-    let seed = std::env::var("FIADOR_FAULTS_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    let lasts = Duration::from_secs_f64(variable("FIADOR_FAULTS_MINUTES").unwrap_or(1.0) * 60.0);
+    let seed = variable("FIADOR_FAULTS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let minutes: f64 = variable("FIADOR_FAULTS_MINUTES").unwrap_or(1.0);
+    let lasts = Duration::from_secs_f64(minutes * 60.0);
     println!("seed: {seed}");
 
     let (calm, settling) = (Duration::from_secs(3), Duration::from_secs(30));

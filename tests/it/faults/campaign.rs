@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -186,7 +186,7 @@ impl Campaign {
     }
 
     async fn look_at_all(&self) {
-        let all: Vec<_> = self.sessions().iter().flat_map(|session| of_all(session)).collect();
+        let all: Vec<_> = self.sessions().iter().flat_map(of_all).collect();
         self.look_at(all).await;
     }
 
@@ -209,7 +209,7 @@ impl Campaign {
             report.undecided += usize::from(!is_decided);
             report.violations.extend(violations);
         }
-        report.violations.append(&mut self.violations.lock().unwrap_or_else(PoisonError::into_inner));
+        report.violations.append(&mut self.violations.lock().unwrap());
         report.violations.extend(self.world.falls().iter().map(|line| Violation::new(Breach::NoRecovery, line)));
         report
     }
@@ -225,11 +225,11 @@ impl Campaign {
     }
 
     fn note(&self, breach: Breach, what: String) {
-        self.violations.lock().unwrap_or_else(PoisonError::into_inner).push(Violation::new(breach, what));
+        self.violations.lock().unwrap().push(Violation::new(breach, what));
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Session>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unwrap()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    history::{Answer, Ask, Event, Key, Ms, Story},
+    history::{Answer, Ask, End, Event, Key, Ms, Story},
     model::REMEMBERED_MS,
     search::{Finding, find_order},
     violation::{Breach, Violation},
@@ -41,44 +41,43 @@ fn of_one(story: &Story, verification: Key) -> Vec<(Breach, String)> {
 
 /// At most once over all operations, in time, and to the operation that was first for a minute.
 fn released(story: &Story, verification: Key) -> Vec<(Breach, String)> {
-    let releases: Vec<&Event> = story.of(verification).filter(|event| matches!(event.answer, Answer::Approved { .. })).collect();
-    let keys: BTreeSet<Key> = releases.iter().filter_map(|event| event.ask.check_key()).collect();
+    let releases = story.of(verification).filter(|event| is_release(event));
+    let keys: BTreeSet<Key> = releases.filter_map(|event| event.ask.check_key()).collect();
+    let twice = (keys.len() > 1).then(|| (Breach::ReleasedTwice, format!("released to the operations {keys:?}")));
+    twice.into_iter().chain(keys.iter().flat_map(|key| released_too_late(story, verification, *key))).collect()
+}
+
+/// The first try bounds how early it can have happened, the first answer how late.
+fn released_too_late(story: &Story, verification: Key, key: Key) -> Vec<(Breach, String)> {
+    let tries = || story.of(verification).filter(move |event| event.ask.check_key() == Some(key));
+    let first_try = tries().map(|event| event.asked_at).min().unwrap_or_default();
+    let happened_by = tries().filter(|event| is_release(event)).map(|event| event.answered_at).min().unwrap_or(Ms::MAX);
+    let last_asked = tries().filter(|event| is_release(event)).map(|event| event.asked_at).max().unwrap_or_default();
     let mut breaches = Vec::new();
-    if keys.len() > 1 {
-        breaches.push((Breach::ReleasedTwice, format!("released to the operations {keys:?}")));
+    if let Some(end) = earliest_end(story, verification).filter(|end| first_try > *end) {
+        breaches.push((Breach::ReleasedTooLate, format!("asked {} ms after its end", first_try - end)));
     }
-    for key in keys {
-        let tries = || story.of(verification).filter(move |event| event.ask.check_key() == Some(key));
-        // the answer that came first bounds when it happened, and the first try how early that can have been
-        let first_try = tries().map(|event| event.asked_at).min().unwrap();
-        let happened_by = tries().filter(|event| releases.iter().any(|release| std::ptr::eq(*release, *event)));
-        let happened_by = happened_by.map(|event| event.answered_at).min().unwrap();
-        if let Some(end) = earliest_end(story, verification).filter(|end| first_try > *end) {
-            breaches.push((Breach::ReleasedTooLate, format!("asked {} ms after its end", first_try - end)));
-        }
-        let last_asked = releases.iter().filter(|event| event.ask.check_key() == Some(key)).map(|event| event.asked_at).max();
-        let too_late = last_asked.filter(|asked| *asked > happened_by + REPEATABLE_MS + ASKEW_MS);
-        breaches.extend(too_late.map(|_| (Breach::ReleasedTwice, "released again after its minute".to_owned())));
+    if last_asked > happened_by.saturating_add(REPEATABLE_MS + ASKEW_MS) {
+        breaches.push((Breach::ReleasedTwice, "released again after its minute".to_owned()));
     }
     breaches
 }
 
-/// When it had surely ended otherwise than by approval.
-fn earliest_end(story: &Story, verification: Key) -> Option<Ms> {
-    let ends_it = |event: &&Event| match event.answer {
-        Answer::Canceled => true,
-        Answer::Ended(end) => end != super::history::End::Approved,
-        _ => false,
-    };
-    let ended =
-        story.of(verification).filter(ends_it).filter(|event| !is_late_resend(event)).map(|event| event.answered_at).min();
-    let expired = story.expires_at(verification).map(|at| at + ASKEW_MS);
-    ended.into_iter().chain(expired).min()
+fn is_release(event: &Event) -> bool {
+    matches!(event.answer, Answer::Approved { .. })
 }
 
-/// A resend is told that it comes too late while the number still holds.
-fn is_late_resend(event: &Event) -> bool {
-    matches!(event.ask, Ask::Resend { .. })
+/// By when it had surely ended, otherwise than by approval.
+fn earliest_end(story: &Story, verification: Key) -> Option<Ms> {
+    // a resend is told of the end when it comes too late for another mail
+    let can_tell = |event: &&Event| !matches!(event.ask, Ask::Resend { .. });
+    let tells = |event: &&Event| match event.answer {
+        Answer::Canceled => true,
+        Answer::Ended(end) => end != End::Approved,
+        _ => false,
+    };
+    let told = story.of(verification).filter(can_tell).filter(tells).map(|event| event.answered_at);
+    told.chain(story.expires_at(verification).map(|at| at + ASKEW_MS)).min()
 }
 
 /// Of one verification, or of all.

@@ -205,7 +205,7 @@ impl Story {
         self.acknowledgement(verification)?.view().map(|view| view.expires_at)
     }
 
-    /// When its application could have deposited this.
+    /// What was deposited with it.
     pub fn token(&self, verification: Key) -> String {
         token_of(&self.address, verification)
     }

@@ -1,6 +1,9 @@
 //! Holds the mails of a story against the promises.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use super::{
     history::{Ask, Event, Key, Ms, Story},
@@ -45,19 +48,7 @@ fn of_a_verification(story: &Story, verification: Key, mails: &[Transmission]) -
     let deliveries = || story.of(verification).filter_map(Event::view).filter_map(|view| view.delivery.as_ref());
     let ids: BTreeSet<&str> = deliveries().map(|delivery| delivery.message_id.as_str()).collect();
     let own: Vec<&Transmission> = mails.iter().filter(|mail| ids.contains(mail.message_id.as_str())).collect();
-    let numbers: BTreeSet<&str> = own.iter().map(|mail| mail.number.as_str()).collect();
-    let mut breaches = Vec::new();
-    if numbers.len() > 1 {
-        breaches.push((Breach::OtherNumberMailed, format!("verification {verification} was mailed several numbers")));
-    }
-    // each mail has one id for all its tries, and only who asks for another mail gets one
-    let with_its_number: BTreeSet<&str> =
-        mails.iter().filter(|mail| numbers.contains(mail.number.as_str())).map(|mail| mail.message_id.as_str()).collect();
-    let asked_for = 1 + resends(story, verification);
-    if with_its_number.len() > asked_for {
-        let what = format!("verification {verification} had {} mails, {asked_for} were asked for", with_its_number.len());
-        breaches.push((Breach::TooManyTransmissions, what));
-    }
+    let mut breaches = numbers_mailed(story, verification, &own, mails);
     let expires_at = story.expires_at(verification).unwrap_or(Ms::MAX).saturating_add(ASKEW_MS);
     if own.iter().any(|mail| mail.accepted == Some(true) && mail.came_at > expires_at) {
         breaches.push((Breach::MailedTooLate, format!("verification {verification} was mailed after its number's end")));
@@ -70,11 +61,32 @@ fn of_a_verification(story: &Story, verification: Key, mails: &[Transmission]) -
     breaches
 }
 
+/// One number in all mails of a verification, and each mail with one id for all its tries: only who asks for another gets one.
+fn numbers_mailed(story: &Story, verification: Key, own: &[&Transmission], all: &[Transmission]) -> Vec<(Breach, String)> {
+    let numbers: BTreeSet<&str> = own.iter().map(|mail| mail.number.as_str()).collect();
+    let with_them = all.iter().filter(|mail| numbers.contains(mail.number.as_str()));
+    let messages: BTreeSet<&str> = with_them.map(|mail| mail.message_id.as_str()).collect();
+    let asked_for = 1 + resends(story, verification);
+    let mut breaches = Vec::new();
+    if numbers.len() > 1 {
+        breaches.push((Breach::OtherNumberMailed, format!("verification {verification} was mailed several numbers")));
+    }
+    if messages.len() > asked_for {
+        let what = format!("verification {verification} had {} mails, {asked_for} were asked for", messages.len());
+        breaches.push((Breach::TooManyTransmissions, what));
+    }
+    breaches
+}
+
 fn resends(story: &Story, verification: Key) -> usize {
     let key = |event: &Event| if let Ask::Resend { key, .. } = event.ask { Some(key) } else { None };
     story.of(verification).filter_map(key).collect::<BTreeSet<_>>().len()
 }
 
 fn list(mails: &[Transmission]) -> String {
-    mails.iter().map(|mail| format!("    mail {} accepted {:?} at {}\n", mail.message_id, mail.accepted, mail.came_at)).collect()
+    mails.iter().fold(String::new(), |mut list, mail| {
+        let Transmission { came_at, message_id, accepted, .. } = mail;
+        let _ = writeln!(list, "    {came_at}: {message_id}, accepted: {accepted:?}");
+        list
+    })
 }

@@ -78,11 +78,12 @@ enum Said {
 impl Said {
     fn is(self, answer: &Answer) -> bool {
         match (self, answer) {
-            (_, Answer::Unknown(_)) | (Self::Approved, Answer::Approved { .. }) => true,
             (Self::Viewed(end, remaining), Answer::Viewed(view)) => (end, remaining) == (view.end, view.remaining),
             (Self::Incorrect(remaining), Answer::Incorrect { remaining: answered }) => remaining == *answered,
             (Self::Ended(end), Answer::Ended(answered)) => end == *answered,
-            (Self::Canceled, Answer::Canceled)
+            (_, Answer::Unknown(_))
+            | (Self::Approved, Answer::Approved { .. })
+            | (Self::Canceled, Answer::Canceled)
             | (Self::NotFound, Answer::NotFound)
             | (Self::NumberUnknown, Answer::NumberUnknown)
             | (Self::Spent, Answer::Spent(_)) => true,

@@ -73,7 +73,7 @@ async fn a_start_that_is_not_known_again_is_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mail_that_nobody_can_claim_is_found() {
-    finds_within(3, "not-queued", &[Fault::LeaseLater, Fault::MailStalled], &[Breach::MailLost]).await;
+    finds_within(5, "not-queued", &[Fault::LeaseLater, Fault::MailStalled], &[Breach::MailLost]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

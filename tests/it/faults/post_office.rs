@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -121,7 +121,7 @@ impl PostOffice {
 
 impl Shared {
     fn books(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<Transmission>>> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.lock().unwrap()
     }
 
     fn note(&self, transmission: Transmission) {
@@ -131,7 +131,7 @@ impl Shared {
 
     /// The mood that the next mail meets.
     fn drawn_mood(&self) -> Mood {
-        let is_hit = self.rng.lock().unwrap_or_else(PoisonError::into_inner).u8(..3) > 0;
+        let is_hit = self.rng.lock().unwrap().u8(..3) > 0;
         if is_hit { *self.mood.borrow() } else { Mood::Kind }
     }
 

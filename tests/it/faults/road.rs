@@ -1,6 +1,6 @@
 //! The road from one daemon to Redis, on which replies are cut, delayed or lost.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -62,12 +62,12 @@ async fn carry(client: TcpStream, server: SocketAddr, weather: watch::Receiver<W
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        _ = pump(&mut from_client, &mut to_server, Way::There, Arc::new(weather.clone())) => {}
-        _ = pump(&mut from_server, &mut to_client, Way::Back, Arc::new(weather)) => {}
+        _ = pump(&mut from_client, &mut to_server, Way::There, weather.clone()) => {}
+        _ = pump(&mut from_server, &mut to_client, Way::Back, weather) => {}
     }
 }
 
-async fn pump<R, W>(from: &mut R, to: &mut W, way: Way, weather: Arc<watch::Receiver<Weather>>) -> Option<()>
+async fn pump<R, W>(from: &mut R, to: &mut W, way: Way, mut weather: watch::Receiver<Weather>) -> Option<()>
 where
     R: AsyncReadExt + Unpin,
     W: AsyncWriteExt + Unpin,
@@ -86,8 +86,7 @@ where
             Weather::Delays(span) => pass(span).await,
             Weather::HalfOpen => {
                 // what is lost is lost: with better weather the connection breaks
-                let mut changes = (*weather).clone();
-                let _ = changes.wait_for(|weather| *weather != Weather::HalfOpen).await;
+                let _ = weather.wait_for(|weather| *weather != Weather::HalfOpen).await;
                 return None;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -56,7 +56,7 @@ impl Session {
     }
 
     pub fn story(&self) -> Story {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let events = self.events.lock().unwrap().clone();
         Story { address: self.address.clone(), by_number: self.by_number, events }
     }
 
@@ -197,10 +197,10 @@ impl Session {
         let asked_at = self.world.time.now();
         let answer = client::ask(&self.client, request, patience).await;
         if let (Ask::Start { key, .. }, Answer::Viewed(view)) = (ask, &answer) {
-            self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, view.id.clone());
+            self.ids.lock().unwrap().insert(*key, view.id.clone());
         }
         let event = Event { asked_at, answered_at: self.world.time.now(), daemon, ask: ask.clone(), answer: answer.clone() };
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.events.lock().unwrap().push(event);
         answer
     }
 
@@ -254,17 +254,17 @@ impl Session {
     }
 
     pub fn new_key(&self) -> Key {
-        let mut next = self.next_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next_key.lock().unwrap();
         *next += 1;
         *next
     }
 
     fn fork(&self) -> Rng {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fork()
+        self.rng.lock().unwrap().fork()
     }
 
     fn id(&self, verification: Key) -> Option<String> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).get(&verification).cloned()
+        self.ids.lock().unwrap().get(&verification).cloned()
     }
 
     fn number(&self, verification: Key) -> Option<String> {
@@ -272,11 +272,11 @@ impl Session {
     }
 
     fn numbers(&self) -> std::sync::MutexGuard<'_, HashMap<Key, String>> {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.numbers.lock().unwrap()
     }
 
     fn is_full(&self) -> bool {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).len() >= MOST_EVENTS
+        self.events.lock().unwrap().len() >= MOST_EVENTS
     }
 }
 
@@ -296,7 +296,7 @@ impl Session {
 
     /// Of reads one after the other that were answered the same, the last says all.
     fn forget_but_the_last(&self, answer: &Answer) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.events.lock().unwrap();
         let Some(last) = events.pop() else { return };
         if events.last().is_some_and(|before| before.ask == last.ask && before.answer == *answer) {
             events.pop();

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -61,8 +61,8 @@ impl World {
         let (redis, fallen) = (redis.into(), Mutex::default());
         let world = Self { time, redis, office, sites, keys, bug, fallen, until, is_cut_short };
         world.start(0).await;
-        let ring = "data/keyring.toml";
-        world.sites[1].home.write(ring, &world.sites[0].home.read(ring));
+        let keyring = "data/keyring.toml";
+        world.sites[1].home.write(keyring, &world.sites[0].home.read(keyring));
         world.start(1).await;
         Arc::new(world)
     }
@@ -84,7 +84,7 @@ impl World {
             [("FIADOR_TESTING_CLOCK_AHEAD_SECONDS", ahead.as_str()), ("FIADOR__LOG__LEVEL", "warn"), ("FAILPOINTS", &planted)];
         let site = &self.sites[site];
         let daemon = site.home.start_with(&environment).await;
-        site.address.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&daemon.address);
+        site.address.lock().unwrap().clone_from(&daemon.address);
         *site.daemon.lock().await = Some(daemon);
     }
 
@@ -123,12 +123,12 @@ impl World {
     }
 
     pub fn url(&self, site: usize, path: &str) -> String {
-        format!("http://{}{path}", self.sites[site].address.lock().unwrap_or_else(PoisonError::into_inner))
+        format!("http://{}{path}", self.sites[site].address.lock().unwrap())
     }
 
     /// Panics, and actors that fell: no fault of another may cause one.
     pub fn falls(&self) -> Vec<String> {
-        self.fallen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.fallen.lock().unwrap().clone()
     }
 
     pub async fn note_all_falls(&self) {
@@ -141,7 +141,7 @@ impl World {
 
     fn note_falls(&self, daemon: &Daemon) {
         let fell = daemon.logged().into_iter().filter(|line| line.contains("panicked"));
-        self.fallen.lock().unwrap_or_else(PoisonError::into_inner).extend(fell);
+        self.fallen.lock().unwrap().extend(fell);
     }
 
     /// Whether the daemon says that it is ready, in good time.
@@ -154,7 +154,7 @@ impl World {
                 Ok(Ok(response)) if response.status() == 200 => return Ok(()),
                 Ok(Ok(response)) => said = response.text().await.unwrap_or_default(),
                 Ok(Err(error)) => said = error.to_string(),
-                Err(_) => said = "nothing".to_owned(),
+                Err(late) => said = late.to_string(),
             }
             pass(Duration::from_millis(100)).await;
         }
