@@ -60,6 +60,8 @@ enum Age {
     Over,
     /// Only its tombstone is left.
     Tombstone,
+    /// Nothing is.
+    Gone,
 }
 
 /// What the model says.
@@ -118,13 +120,22 @@ impl Address {
         if may_be_over && from < over_by.saturating_add(REPEATABLE_MS + ASKEW_MS) {
             ages.push(Age::Over);
         }
-        if to.saturating_add(ASKEW_MS) >= over_from.saturating_add(REPEATABLE_MS) {
+        let may_be_old = to.saturating_add(ASKEW_MS) >= over_from.saturating_add(REPEATABLE_MS);
+        if may_be_old && from < over_by.saturating_add(REMEMBERED_MS + ASKEW_MS) {
             ages.push(Age::Tombstone);
+        }
+        if to.saturating_add(ASKEW_MS) >= over_from.saturating_add(REMEMBERED_MS) {
+            ages.push(Age::Gone);
         }
         ages
     }
 
     fn decide(&self, event: &Event, age: Age, facts: &Facts) -> Vec<(Self, Said)> {
+        let is_forgotten = age == Age::Gone && self.verifications.contains_key(&event.ask.verification());
+        if is_forgotten {
+            let said = if matches!(event.ask, Ask::CheckByNumber { .. }) { Said::NumberUnknown } else { Said::NotFound };
+            return vec![(self.clone(), said)];
+        }
         match event.ask {
             Ask::Start { key, .. } => self.start(key, event, age, facts),
             Ask::Check { verification, key, is_right } => vec![self.check(verification, key, is_right, event, age)],

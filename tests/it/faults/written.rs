@@ -65,7 +65,8 @@ fn breaches(events: Vec<Event>) -> Vec<Breach> {
 
 #[test]
 fn what_can_have_been_is_accepted() {
-    let possible: [Vec<Event>; 9] = [
+    let much_later = TTL_MS + 3_601_000;
+    let possible: [Vec<Event>; 10] = [
         vec![started(), right((20, 30), 2, approved()), right((40, 50), 3, Answer::Ended(End::Approved))],
         // the first reply was lost: the same operation gets the token again, another does not
         vec![started(), right((20, 30), 2, UNKNOWN), right((40, 50), 2, approved()), right((60, 70), 2, approved())],
@@ -79,6 +80,8 @@ fn what_can_have_been_is_accepted() {
         // at the end of its number either answer is right
         vec![started(), right((TTL_MS - 500, TTL_MS + 500), 2, approved())],
         vec![started(), right((TTL_MS - 500, TTL_MS + 500), 2, Answer::Ended(End::Expired))],
+        // forgotten an hour after its end
+        vec![started(), read((much_later, much_later + 10), Answer::NotFound)],
     ];
     for events in possible {
         let told = story(events.clone()).to_string();
