@@ -140,8 +140,8 @@ impl RingPlace {
 /// `claim` tells the store a ring's fingerprint and origin, and answers with those the store then holds.
 ///
 /// A ring is on disk before the store knows it, under another name until the store has accepted it: a crash in between
-/// leaves a file that the next start takes up. Starts at the same moment make one ring. A store that is only unreachable is not waited for when the ring is there:
-/// it is asked again at each connection.
+/// leaves a file that the next start takes up. Starts at the same moment make one ring. A store that is only unreachable is not
+/// waited for when the ring is there: it is asked again at each connection.
 ///
 /// # Errors
 /// [`RingError`], each naming the file.
