@@ -13,11 +13,7 @@ use tracing::debug;
 use crate::{
     domain::{Applications, Claimed, EmailAddress, Refusal},
     live::Live,
-    mail::{
-        inbox::InboxMail,
-        rendering::Renderer,
-        transport::{Reach, Route},
-    },
+    mail::{inbox::InboxMail, rendering::Renderer, transport::Route},
     messages::{
         AskMailReadiness, CapturedMail, ClaimMessages, Drain, Failure, MailQueued, NotReady, Probe, ReadInbox, SettleMessage,
     },
@@ -25,13 +21,14 @@ use crate::{
 };
 
 mod crew;
+mod lanes;
 mod measuring;
 mod pace;
 mod settling;
 
 use crew::Crew;
 
-/// Workers, each with a connection of its own.
+/// Workers for new mails, each with a connection of its own.
 pub const MAX_SENDS: usize = 8;
 /// Mails that it takes in hand at once; give its handle for [`MailQueued`] no more permits than this.
 pub const MAX_IN_HAND: u32 = 256;
@@ -114,9 +111,8 @@ impl Handler<AskMailReadiness> for Mailer {
     type Result = Result<Vec<NotReady>, Failure>;
 
     fn handle(&mut self, _: AskMailReadiness, _: &mut Self::Context) -> Self::Result {
-        let troubles = self.route.troubles();
-        let is_covered = troubles.len() < self.route.servers().len();
-        Ok(troubles.into_iter().map(|reason| NotReady { part: "mail", reason, is_covered }).collect())
+        let is_covered = self.route.takes_mails();
+        Ok(self.route.alarms().into_iter().map(|reason| NotReady { part: "mail", reason, is_covered }).collect())
     }
 }
 
@@ -205,16 +201,13 @@ async fn look_after(crew: Rc<Crew>) {
 /// Claims what half a second takes, and again while that is being sent, as long as more is due.
 async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
     while !crew.is_stopping() {
-        let reach = crew.reach();
-        if reach == Reach::None {
+        if !crew.takes_mails() {
             return; // a try would tell nothing of a mail while no server takes any
         }
         let limit = crew.room();
         if limit > 0 {
-            let claimed = claim_some(crew, claim, limit).await;
-            // one mail finds out whether the server takes mails again; if so, this is begun anew
-            let is_found_out = reach == Reach::OneMail && claimed.has_any;
-            if is_found_out || !claimed.may_be_more {
+            let may_be_more = claim_some(crew, claim, limit).await;
+            if !may_be_more {
                 return;
             }
         }
@@ -222,13 +215,8 @@ async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
     }
 }
 
-#[derive(Default)]
-struct Handful {
-    has_any: bool,
-    may_be_more: bool,
-}
-
-async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -> Handful {
+/// Whether more may be due.
+async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -> bool {
     let _whole_claim = crew.hold(); // for a drain waits for it
     let asked_at = Instant::now();
     fail::fail_point!("mailer.claim.before");
@@ -236,14 +224,13 @@ async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -
         Ok(claimed) => claimed,
         Err(error) => {
             debug!(error = %error, "no mails were claimed");
-            return Handful::default();
+            return false;
         }
     };
-    let has_any = !messages.is_empty();
     for message in messages {
         fail::fail_point!("mailer.claim.after");
         let (crew, task) = (crew.clone(), crew.take_in_hand(message, asked_at));
         actix_rt::spawn(async move { crew.see_through(task).await });
     }
-    Handful { has_any, may_be_more }
+    may_be_more
 }

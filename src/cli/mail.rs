@@ -81,6 +81,7 @@ fn sample(application: &Application, purpose: Purpose, locale: Locale) -> Leased
     LeasedMessage {
         key: MessageKey { handle: [0; 16], verification: [0; 16] },
         fence: 1,
+        tries: 0,
         leased_until: now + LEASE,
         leased_at: now,
         application: application.name.clone(),

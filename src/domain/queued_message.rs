@@ -126,6 +126,11 @@ impl QueuedMessage {
         self.fence
     }
 
+    /// How often it was tried.
+    pub fn tries(&self) -> u32 {
+        self.attempts
+    }
+
     /// Whether `fence` is that of a lease that has not been settled.
     pub fn is_leased_under(&self, fence: u32) -> bool {
         matches!(self.state, State::Leased { .. }) && self.fence == fence

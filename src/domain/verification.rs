@@ -144,6 +144,7 @@ impl Verification {
         Some(LeasedMessage {
             key: MessageKey { handle, verification: self.key },
             fence: self.message.fence(),
+            tries: self.message.tries(),
             leased_until,
             leased_at: now,
             application: self.application.clone(),

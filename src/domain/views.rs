@@ -147,6 +147,8 @@ pub struct LeasedMessage {
     pub key: MessageKey,
     /// The attempt's number: a settlement with another one changes nothing.
     pub fence: u32,
+    /// Tries before this one; a lease that ran out without a word is one, one that was given back is none.
+    pub tries: u32,
     /// Until when the lease holds.
     pub leased_until: Moment,
     /// The store's time when the lease was given.

@@ -1,9 +1,10 @@
 //! Whether a server is worth a try. What stops a mail is told apart from what stops a server: only the latter opens its
 //! breaker, and while it is open no mail is tried there.
 //!
-//! It opens when a connection cannot be made, at the third dialog in a row that breaks off, and when the login is refused. Then
-//! the way is probed, once a second, after a refused login each half minute. A probe that connects half-opens it: one mail at
-//! a time is tried, until one gets a clear answer.
+//! It opens when a connection cannot be made, at the third dialog in a row that breaks off before a mail's recipient was told,
+//! and when the login is refused. Then the way is probed, once a second, after a refused login each half minute. A server that a
+//! probe reached is in doubt, and so is one where three dialogs in a row broke off in the middle of a mail: mails are tried
+//! there, but none is begun sooner than [`BETWEEN_TRIES`] after another, until one gets a clear answer.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -12,10 +13,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::transport::Reach;
-
-/// Troubles in a row that open the breaker of a server that took mails a moment ago: a server that bounds its connections
-/// refuses one and serves the others.
+/// Troubles in a row that say something of a server that took mails a moment ago: one that bounds its connections refuses one
+/// and serves the others.
 const TROUBLES_IN_A_ROW: u32 = 3;
 /// How recent that moment is.
 const MOMENT_AGO: Duration = Duration::from_secs(1);
@@ -23,6 +22,11 @@ const MOMENT_AGO: Duration = Duration::from_secs(1);
 const PROBE_EACH: Duration = Duration::from_secs(1);
 /// How often a refused login is tried again: too many wrong ones lock accounts.
 const LOGIN_EACH: Duration = Duration::from_secs(30);
+/// Between the tries of two mails at a server in doubt. Long enough to spare the mails if it is the server that fails; short
+/// enough that those which spoil their dialogs delay no others that one would notice.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+/// How often the log says that a server is in doubt.
+const TELL_DOUBT_EACH: Duration = Duration::from_secs(60);
 
 /// The breaker of one server.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ struct Inner {
     sound_at: Option<Instant>,
     /// Whether the log says that it is open.
     is_told: bool,
+    /// When the log last said that it is in doubt.
+    doubt_told_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -52,10 +58,11 @@ enum State {
         probe_at: Instant,
         is_probed: bool,
     },
-    /// A probe connected.
-    HalfOpen {
-        /// Whether a mail is being tried.
-        is_tried: bool,
+    InDoubt {
+        /// How the last mail broke off; none after a probe.
+        why: Option<String>,
+        /// When the next mail may be tried.
+        next_try: Instant,
     },
 }
 
@@ -66,50 +73,51 @@ pub(super) enum Finding {
     Sound,
     /// It could not be connected to.
     Unreached(String),
-    /// The dialog broke off.
+    /// The dialog broke off before the server was told whose mail it is.
     Broken(String),
+    /// The dialog broke off after that: the fault may be the mail's.
+    Spoiled(String),
     /// It does not take our login.
     LoginRefused(String),
 }
 
-/// The right to try one mail. Dropped without a finding, as by a panic, it leaves the breaker as it was.
-pub(super) struct Pass<'a> {
-    breaker: &'a Breaker,
-    is_trial: bool,
+/// When a mail may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Now,
+    At(Instant),
+    /// Not before a probe was made.
+    Never,
 }
 
 impl Breaker {
     pub(super) fn new(name: String) -> Self {
-        let inner = Inner { state: State::Closed { troubles: 0 }, sound_at: None, is_told: false };
+        let inner = Inner { state: State::Closed { troubles: 0 }, sound_at: None, is_told: false, doubt_told_at: None };
         Self { name, inner: Mutex::new(inner) }
     }
 
-    /// The right to try one mail, unless it is open.
-    pub(super) fn admit(&self) -> Option<Pass<'_>> {
-        match &mut self.inner().state {
-            State::Closed { .. } => Some(Pass { breaker: self, is_trial: false }),
-            State::HalfOpen { is_tried } if !*is_tried => {
-                *is_tried = true;
-                Some(Pass { breaker: self, is_trial: true })
-            }
-            State::HalfOpen { .. } | State::Open { .. } => None,
-        }
+    /// When the next mail may be tried.
+    pub(super) fn next_turn(&self) -> Turn {
+        self.inner().next_turn()
     }
 
-    /// Whether mails can be tried there.
-    pub(super) fn reach(&self) -> Reach {
-        match self.inner().state {
-            State::Closed { .. } => Reach::All,
-            State::HalfOpen { is_tried: false } => Reach::OneMail,
-            State::HalfOpen { is_tried: true } | State::Open { .. } => Reach::None,
+    /// Takes the turn to try one mail, if there is one now.
+    pub(super) fn admit(&self) -> bool {
+        let mut inner = self.inner();
+        let is_now = inner.next_turn() == Turn::Now;
+        match &mut inner.state {
+            State::InDoubt { next_try, .. } if is_now => *next_try = Instant::now() + BETWEEN_TRIES,
+            State::InDoubt { .. } | State::Closed { .. } | State::Open { .. } => {}
         }
+        is_now
     }
 
-    /// Why no mail is tried there, for the operator; none when mails are.
-    pub(super) fn why_open(&self) -> Option<String> {
+    /// What there is to say of it to the operator; nothing while mails are taken.
+    pub(super) fn alarm(&self) -> Option<String> {
         match &self.inner().state {
             State::Open { why, .. } => Some(format!("{}: {why}", self.name)),
-            State::Closed { .. } | State::HalfOpen { .. } => None,
+            State::InDoubt { why: Some(why), .. } => Some(format!("{}: mails break off there: {why}", self.name)),
+            State::Closed { .. } | State::InDoubt { why: None, .. } => None,
         }
     }
 
@@ -128,10 +136,32 @@ impl Breaker {
     pub(super) fn probed(&self, finding: Finding) {
         let mut inner = self.inner();
         match finding {
-            Finding::Sound if matches!(inner.state, State::Open { .. }) => inner.state = State::HalfOpen { is_tried: false },
+            Finding::Sound if matches!(inner.state, State::Open { .. }) => {
+                inner.state = State::InDoubt { why: None, next_try: Instant::now() };
+            }
             Finding::Sound => {}
             failing => inner.open(&self.name, failing),
         }
+    }
+
+    /// What the try of a mail found; whether that ended an outage. It decides nothing over an open breaker: it began before.
+    pub(super) fn found(&self, finding: Finding) -> bool {
+        let mut inner = self.inner();
+        let troubles = match inner.state {
+            State::Closed { troubles } => troubles + 1,
+            State::InDoubt { .. } => TROUBLES_IN_A_ROW,
+            State::Open { .. } => return false,
+        };
+        let was_sound_lately = inner.sound_at.is_some_and(|at| at.elapsed() < MOMENT_AGO);
+        match finding {
+            Finding::Sound => return inner.close(&self.name),
+            Finding::LoginRefused(_) => inner.open(&self.name, finding),
+            Finding::Unreached(_) if !was_sound_lately => inner.open(&self.name, finding),
+            _ if troubles < TROUBLES_IN_A_ROW => inner.state = State::Closed { troubles },
+            Finding::Unreached(_) | Finding::Broken(_) => inner.open(&self.name, finding),
+            Finding::Spoiled(why) => inner.doubt(&self.name, why),
+        }
+        false
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -139,40 +169,15 @@ impl Breaker {
     }
 }
 
-impl Pass<'_> {
-    /// What the try found; whether that ended an outage. Only the one mail that may try it decides over a breaker that is half
-    /// open.
-    pub(super) fn found(self, finding: Finding) -> bool {
-        let mut inner = self.breaker.inner();
-        let troubles = match inner.state {
-            State::Closed { troubles } => troubles,
-            _ if self.is_trial => TROUBLES_IN_A_ROW,
-            _ => return false,
-        };
-        let was_sound_lately = inner.sound_at.is_some_and(|at| at.elapsed() < MOMENT_AGO);
-        match finding {
-            Finding::Sound => return inner.close(&self.breaker.name),
-            Finding::Unreached(_) if !was_sound_lately => inner.open(&self.breaker.name, finding),
-            Finding::Unreached(_) | Finding::Broken(_) if troubles + 1 < TROUBLES_IN_A_ROW => {
-                inner.state = State::Closed { troubles: troubles + 1 };
-            }
-            Finding::Unreached(_) | Finding::Broken(_) | Finding::LoginRefused(_) => inner.open(&self.breaker.name, finding),
-        }
-        false
-    }
-}
-
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        if let State::HalfOpen { is_tried } = &mut self.breaker.inner().state
-            && self.is_trial
-        {
-            *is_tried = false;
-        }
-    }
-}
-
 impl Inner {
+    fn next_turn(&self) -> Turn {
+        match self.state {
+            State::Open { .. } => Turn::Never,
+            State::InDoubt { next_try, .. } if next_try > Instant::now() => Turn::At(next_try),
+            State::InDoubt { .. } | State::Closed { .. } => Turn::Now,
+        }
+    }
+
     /// Whether it was open.
     fn close(&mut self, name: &str) -> bool {
         self.state = State::Closed { troubles: 0 };
@@ -188,7 +193,7 @@ impl Inner {
     fn open(&mut self, name: &str, finding: Finding) {
         let (why, wait, is_login) = match finding {
             Finding::Sound => return,
-            Finding::Unreached(why) | Finding::Broken(why) => (why, PROBE_EACH, false),
+            Finding::Unreached(why) | Finding::Broken(why) | Finding::Spoiled(why) => (why, PROBE_EACH, false),
             Finding::LoginRefused(why) => (why, LOGIN_EACH, true),
         };
         match std::mem::replace(&mut self.is_told, true) {
@@ -199,6 +204,19 @@ impl Inner {
             false => tracing::warn!(smtp.host = name, cause = why, "smtp server takes no mails; trying until it does"),
         }
         self.state = State::Open { why, probe_at: Instant::now() + wait, is_probed: false };
+    }
+
+    fn doubt(&mut self, name: &str, why: String) {
+        let was_told = self.doubt_told_at.is_some_and(|at| at.elapsed() < TELL_DOUBT_EACH);
+        if !was_told {
+            tracing::warn!(smtp.host = name, cause = why, "mails break off at an smtp server; others go on");
+            self.doubt_told_at = Some(Instant::now());
+        }
+        let next_try = match self.state {
+            State::InDoubt { next_try, .. } => next_try,
+            State::Closed { .. } | State::Open { .. } => Instant::now() + BETWEEN_TRIES,
+        };
+        self.state = State::InDoubt { why: Some(why), next_try };
     }
 }
 
@@ -220,65 +238,89 @@ mod tests {
         Finding::Broken("took too long".to_owned())
     }
 
-    fn find(breaker: &Breaker, finding: Finding) {
-        breaker.admit().unwrap().found(finding);
+    fn spoiled() -> Finding {
+        Finding::Spoiled("connection closed".to_owned())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_cannot_be_connected_to_is_probed_once_a_second_and_then_tried_with_one_mail() {
+    async fn a_server_that_cannot_be_connected_to_is_probed_once_a_second_until_it_can() {
         let breaker = breaker();
-        find(&breaker, unreached());
-        assert_eq!(breaker.why_open().as_deref(), Some("smtp.example.org: refused"));
-        assert_eq!((breaker.reach(), breaker.admit().is_none(), breaker.is_probe_due()), (Reach::None, true, false));
+        breaker.found(unreached());
+        assert_eq!(breaker.alarm().as_deref(), Some("smtp.example.org: refused"));
+        assert_eq!((breaker.next_turn(), breaker.admit(), breaker.is_probe_due()), (Turn::Never, false, false));
 
         advance(Duration::from_secs(1)).await;
         assert!(breaker.is_probe_due() && !breaker.is_probe_due());
         breaker.probed(Finding::Sound);
-        assert_eq!((breaker.reach(), breaker.why_open()), (Reach::OneMail, None));
-        let trial = breaker.admit().unwrap();
-        assert!(breaker.reach() == Reach::None && breaker.admit().is_none());
-        trial.found(Finding::Sound);
-        assert_eq!(breaker.reach(), Reach::All);
+        assert_eq!((breaker.next_turn(), breaker.alarm()), (Turn::Now, None));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trial_that_fails_opens_it_again_and_one_that_vanishes_leaves_room_for_the_next() {
+    async fn in_doubt_one_mail_is_begun_after_another_until_one_gets_a_clear_answer() {
         let breaker = breaker();
         breaker.probed(unreached());
         breaker.probed(Finding::Sound);
-        drop(breaker.admit().unwrap());
-        assert_eq!(breaker.reach(), Reach::OneMail);
-
-        find(&breaker, broken());
-        assert_eq!(breaker.reach(), Reach::None);
+        for _ in 0..3 {
+            assert!(breaker.admit() && !breaker.admit());
+            assert_eq!(breaker.next_turn(), Turn::At(Instant::now() + BETWEEN_TRIES));
+            breaker.found(spoiled());
+            advance(BETWEEN_TRIES).await;
+        }
+        assert!(breaker.found(Finding::Sound), "it ended an outage");
+        assert!(breaker.admit() && breaker.admit());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn dialogs_that_break_off_open_it_at_the_third_in_a_row() {
+    async fn mails_that_break_off_open_nothing_and_bring_it_into_doubt_at_the_third_in_a_row() {
+        let breaker = breaker();
+        for finding in [spoiled(), spoiled(), Finding::Sound, spoiled(), spoiled()] {
+            breaker.found(finding);
+            assert_eq!((breaker.next_turn(), breaker.alarm()), (Turn::Now, None));
+        }
+        for _ in 0..10 {
+            breaker.found(spoiled());
+        }
+        assert_eq!(breaker.next_turn(), Turn::At(Instant::now() + BETWEEN_TRIES));
+        assert_eq!(breaker.alarm().as_deref(), Some("smtp.example.org: mails break off there: connection closed"));
+        assert!(!breaker.found(Finding::Sound), "there was no outage");
+        assert_eq!(breaker.alarm(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_in_doubt_that_breaks_off_before_it_knows_the_mail_is_open_again() {
+        let breaker = breaker();
+        breaker.probed(unreached());
+        breaker.probed(Finding::Sound);
+        breaker.found(broken());
+        assert_eq!(breaker.next_turn(), Turn::Never);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dialogs_that_break_off_before_the_mail_open_it_at_the_third_in_a_row() {
         let breaker = breaker();
         for finding in [broken(), broken(), Finding::Sound, broken(), broken()] {
-            find(&breaker, finding);
-            assert_eq!(breaker.reach(), Reach::All);
+            breaker.found(finding);
+            assert_eq!(breaker.next_turn(), Turn::Now);
         }
-        find(&breaker, broken());
-        assert_eq!(breaker.reach(), Reach::None);
+        breaker.found(broken());
+        assert_eq!(breaker.next_turn(), Turn::Never);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_took_a_mail_a_moment_ago_may_refuse_a_connection() {
         let breaker = breaker();
-        find(&breaker, Finding::Sound);
-        find(&breaker, unreached());
-        assert_eq!(breaker.reach(), Reach::All);
+        breaker.found(Finding::Sound);
+        breaker.found(unreached());
+        assert_eq!(breaker.next_turn(), Turn::Now);
         advance(Duration::from_secs(1)).await;
-        find(&breaker, unreached());
-        assert_eq!(breaker.reach(), Reach::None);
+        breaker.found(unreached());
+        assert_eq!(breaker.next_turn(), Turn::Never);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_login_is_tried_again_each_half_minute() {
         let breaker = breaker();
-        find(&breaker, Finding::LoginRefused("535 no".to_owned()));
+        breaker.found(Finding::LoginRefused("535 no".to_owned()));
         advance(Duration::from_secs(29)).await;
         assert!(!breaker.is_probe_due());
         advance(Duration::from_secs(1)).await;
@@ -288,9 +330,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_try_that_began_before_decides_nothing_over_an_open_one() {
         let breaker = breaker();
-        let (early, late) = (breaker.admit().unwrap(), breaker.admit().unwrap());
-        early.found(unreached());
-        late.found(Finding::Sound);
-        assert_eq!(breaker.reach(), Reach::None);
+        breaker.found(unreached());
+        assert!(!breaker.found(Finding::Sound));
+        assert_eq!(breaker.next_turn(), Turn::Never);
     }
 }

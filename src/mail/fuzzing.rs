@@ -100,6 +100,7 @@ fn mail_to(address: EmailAddress) -> Mail {
     let message = LeasedMessage {
         key: MessageKey { handle: [1; 16], verification: [3; 16] },
         fence: 1,
+        tries: 0,
         leased_until: Moment(60_000),
         leased_at: Moment(0),
         queued_at: Moment(0),

@@ -2,14 +2,16 @@
 
 use std::{ops::Deref, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Mutex, Notify},
+    time::{Instant, sleep_until},
+};
 
 use super::{
-    breaker::{Breaker, Finding},
+    breaker::{Breaker, Finding, Turn},
     connecting::Server,
     reply::Deadline,
     smtp::{SmtpLimits, say_goodbye},
-    transport::Reach,
 };
 
 /// The servers, the one to be preferred first.
@@ -18,6 +20,8 @@ pub(super) struct Providers {
     all: Vec<Provider>,
     /// Tells that a server that was out of reach has been reached.
     recovered: Notify,
+    /// Who waits for a server in doubt; fair.
+    queue: Mutex<()>,
 }
 
 /// One of them.
@@ -44,7 +48,7 @@ impl Deref for Providers {
 impl Providers {
     pub(super) fn new(servers: Vec<Server>) -> Self {
         let provider = |server: Server| Provider { breaker: Breaker::new(server.settings.host.clone()), server };
-        Self { all: servers.into_iter().map(provider).collect(), recovered: Notify::new() }
+        Self { all: servers.into_iter().map(provider).collect(), recovered: Notify::new(), queue: Mutex::default() }
     }
 
     /// How long one try may take, over all of them.
@@ -52,9 +56,24 @@ impl Providers {
         self.iter().map(|provider| provider.limits().whole).max().unwrap_or_default()
     }
 
-    /// Whether mails can be tried: by the best of them.
-    pub(super) fn reach(&self) -> Reach {
-        self.iter().map(|provider| provider.breaker.reach()).max().unwrap_or(Reach::None)
+    /// Whether mails can be tried at any of them.
+    pub(super) fn take_mails(&self) -> bool {
+        self.iter().any(|provider| provider.breaker.next_turn() != Turn::Never)
+    }
+
+    /// Returns when one of them may be given a mail, or none may before it was probed. Who came first goes first.
+    pub(super) async fn next_turn(&self) {
+        let _first_in_line = self.queue.lock().await;
+        while let Some(at) = self.earliest_turn() {
+            sleep_until(at).await;
+        }
+    }
+
+    /// Until when all have to be waited for, if any is worth it.
+    fn earliest_turn(&self) -> Option<Instant> {
+        let turns = || self.iter().map(|provider| provider.breaker.next_turn());
+        let later = |turn| if let Turn::At(at) = turn { Some(at) } else { None };
+        if turns().any(|turn| turn == Turn::Now) { None } else { turns().filter_map(later).min() }
     }
 
     /// Connects to one of them; whether it could. Its breaker learns of it.

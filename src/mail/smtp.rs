@@ -174,13 +174,13 @@ impl SmtpLine {
         let mut answers = Answers::default();
         for (index, provider) in providers.iter().enumerate() {
             let has_time = answers.is_empty() || deadline.leaves(provider.limits().after_final_dot);
-            let Some(pass) = provider.breaker.admit().filter(|_| has_time) else {
+            if !has_time || !provider.breaker.admit() {
                 answers.passed_over = true;
                 continue;
-            };
+            }
             let result = self.try_with(index, mail, deadline).await;
             let settings = &provider.server.settings;
-            if pass.found(result.as_ref().map_or_else(|stop| stop.finding(settings), |_| Finding::Sound)) {
+            if provider.breaker.found(result.as_ref().map_or_else(|stop| stop.finding(settings), |_| Finding::Sound)) {
                 providers.note_recovery();
             }
             let kept = |text: &str| settings.kept(text, Some(&mail.number));
@@ -263,7 +263,11 @@ fn was_dead_before_the_mail(result: &Result<String, Stop>) -> bool {
 impl Stop {
     fn finding(&self, settings: &SmtpSettings) -> Finding {
         let why = settings.kept(&self.trouble.to_string(), None);
-        if self.step == Step::Connecting { self.trouble.finding_of_connecting(why) } else { self.trouble.finding(why) }
+        match self.step {
+            Step::Connecting => self.trouble.finding_of_connecting(why),
+            Step::Sender => self.trouble.finding(Finding::Broken, why),
+            Step::Envelope | Step::Content | Step::FinalDot => self.trouble.finding(Finding::Spoiled, why),
+        }
     }
 }
 

@@ -55,17 +55,25 @@ impl Route {
     }
 
     /// Whether mails can be tried at present.
-    pub fn reach(&self) -> Reach {
+    pub fn takes_mails(&self) -> bool {
         match &self.0 {
-            Way::Smtp(providers) => providers.reach(),
-            Way::Memory(_) => Reach::All,
+            Way::Smtp(providers) => providers.take_mails(),
+            Way::Memory(_) => true,
         }
     }
 
-    /// Each server that takes no mails, and why; for the operator, without address.
-    pub fn troubles(&self) -> Vec<String> {
+    /// Returns when the next mail may be tried, or none can be: at a server in doubt they are begun one after another.
+    pub async fn next_turn(&self) {
         match &self.0 {
-            Way::Smtp(providers) => providers.iter().filter_map(|provider| provider.breaker.why_open()).collect(),
+            Way::Smtp(providers) => providers.next_turn().await,
+            Way::Memory(_) => {}
+        }
+    }
+
+    /// Each server that takes no mails, or where they break off, and why; for the operator, without address.
+    pub fn alarms(&self) -> Vec<String> {
+        match &self.0 {
+            Way::Smtp(providers) => providers.iter().filter_map(|provider| provider.breaker.alarm()).collect(),
             Way::Memory(_) => Vec::new(),
         }
     }
@@ -101,17 +109,6 @@ impl Route {
             Way::Memory(_) => std::future::pending().await,
         }
     }
-}
-
-/// Whether mails can be tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
-    /// No server takes mails.
-    None,
-    /// One mail, to find out whether a server takes them again.
-    OneMail,
-    /// Some server takes mails.
-    All,
 }
 
 /// One worker's way out.

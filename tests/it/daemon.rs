@@ -17,6 +17,7 @@ mod mail;
 mod metrics;
 mod no_room;
 mod overload;
+mod poison;
 mod redis;
 mod reload;
 mod requests;

@@ -2,10 +2,7 @@
 
 use fiador::{
     domain::MessageOutcome,
-    mail::{
-        smtp::SmtpTls,
-        transport::{Reach, Route},
-    },
+    mail::{smtp::SmtpTls, transport::Route},
 };
 
 use crate::kit::{
@@ -83,7 +80,7 @@ async fn a_server_that_was_out_of_reach_is_not_tried_until_a_probe_reaches_it_an
         second.next_mail().await;
     }
     assert_eq!(first.connections(), 1);
-    assert_eq!(route.troubles(), ["localhost: 421 4.3.2 not now"]);
+    assert_eq!(route.alarms(), ["localhost: 421 4.3.2 not now"]);
 
     assert!(route.probe(0).await);
     assert!(is_sent(&worker.send(&mail("ada@example.org")).await));
@@ -100,14 +97,14 @@ async fn a_refused_login_holds_its_server_and_no_mail() {
     assert!(is_sent(&send(&route).await));
 
     second.next_mail().await;
-    assert_eq!(route.troubles(), ["localhost: 535 5.7.8 wrong credentials"]);
-    assert_eq!(route.reach(), Reach::All);
+    assert_eq!(route.alarms(), ["localhost: 535 5.7.8 wrong credentials"]);
+    assert!(route.takes_mails());
     drop(second);
     for _ in 0..3 {
         // it took a mail a moment ago: one refused connection says little
         assert!(matches!(send(&route).await, MessageOutcome::Held(_)));
     }
-    assert_eq!(route.reach(), Reach::None);
+    assert!(!route.takes_mails());
 }
 
 #[tokio::test]
@@ -119,7 +116,7 @@ async fn when_both_put_a_mail_off_it_is_the_last_word_that_counts() {
     let outcome = send(&route).await;
 
     assert_eq!(outcome, MessageOutcome::Deferred { reply: "452 4.2.2 full".to_owned(), maybe_accepted: false });
-    assert_eq!(route.reach(), Reach::All);
+    assert!(route.takes_mails());
 }
 
 #[tokio::test]

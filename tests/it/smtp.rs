@@ -119,10 +119,10 @@ async fn a_refusal_of_us_is_the_operators_and_not_the_mails() {
 
         assert_eq!(route.open().send(&mail("ada@example.org")).await, held(), "{step:?}");
 
-        assert_eq!(route.troubles(), [format!("localhost: {reply}")]);
+        assert_eq!(route.alarms(), [format!("localhost: {reply}")]);
         assert!(route.probe(0).await);
         assert_eq!(route.open().send(&mail("ada@example.org")).await, sent());
-        assert_eq!(route.troubles(), [""; 0]);
+        assert_eq!(route.alarms(), [""; 0]);
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_server_that_cannot_be_reached_is_named_to_the_operator_alone() {
 
     assert_eq!(route.open().send(&mail("ada@example.org")).await, held());
 
-    let [trouble] = route.troubles().try_into().unwrap();
+    let [trouble] = route.alarms().try_into().unwrap();
     assert!(trouble.starts_with("localhost: "), "{trouble}");
     assert!(!route.probe(0).await);
 }
@@ -199,7 +199,7 @@ async fn nothing_is_said_to_a_server_whose_starttls_was_stripped() {
 
     assert_eq!(route.open().send(&mail("ada@example.org")).await, held());
 
-    assert_eq!(route.troubles(), ["localhost: the server does not offer STARTTLS"]);
+    assert_eq!(route.alarms(), ["localhost: the server does not offer STARTTLS"]);
     assert_eq!(sink.heard().len(), 1, "more than EHLO: {:?}", sink.heard());
 }
 
@@ -212,7 +212,7 @@ async fn answers_put_in_front_of_the_encrypted_ones_are_noticed() {
 
     assert_eq!(route.open().send(&mail("ada@example.org")).await, held());
 
-    assert_eq!(route.troubles(), ["localhost: the server said more than its answer to STARTTLS"]);
+    assert_eq!(route.alarms(), ["localhost: the server said more than its answer to STARTTLS"]);
     assert!(!sink.has_heard("AUTH") && !sink.has_heard("MAIL"));
 }
 
@@ -274,7 +274,7 @@ async fn what_the_server_says_of_a_login_is_kept_without_it() {
             other => panic!("{other:?}"),
         };
 
-        let told = format!("{kept} {:?}", route.troubles());
+        let told = format!("{kept} {:?}", route.alarms());
         assert!(told.contains("[login]"), "{told}");
         let secrets = ["sesame", "AGZpYWRv", "b3BlbiB"];
         assert!(!secrets.iter().any(|secret| told.contains(secret)), "{told}");

@@ -1,23 +1,25 @@
-//! The workers of one life of the Mailer. A mail waits for an idle worker, in the order of arrival; the worker that
-//! was busy last is taken first, because its connection is warm.
+//! What one life of the Mailer does with mails. A mail waits for a worker of its lane; the connection that was used last is
+//! taken first, because it is warm.
 
 use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit, watch},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tracing::{error, info};
 
-use super::{MAX_IN_HAND, MAX_SENDS, measuring, pace::Pace, settling};
+use super::{
+    MAX_IN_HAND,
+    lanes::{Held, Lanes, until_below},
+    measuring,
+    pace::Pace,
+    settling,
+};
 use crate::{
     domain::{Application, Applications, LeasedMessage, MessageOutcome},
     live::Live,
     mail::{
         rendering::{Mail, RenderError, Renderer},
-        transport::{Reach, Route, Transport},
+        transport::{Route, Transport},
     },
     messages::SettleMessage,
     supervision::Ask,
@@ -25,6 +27,8 @@ use crate::{
 
 /// A mail is only tried with this much of its lease left: as long as a try may take.
 const NEEDED_LEASE: Duration = Duration::from_secs(40);
+/// Connections that nobody uses and that are kept, at most.
+const MOST_IDLE: usize = 12;
 const INTERNAL_ERROR: &str = "internal error";
 
 pub(super) struct Crew {
@@ -32,13 +36,10 @@ pub(super) struct Crew {
     applications: Live<Applications>,
     settle: Ask<SettleMessage>,
     renderer: Live<Renderer>,
-    /// A permit is a worker; closed when nothing more is to be begun.
-    turns: Semaphore,
-    /// What the idle workers send with; the last one is the warmest.
+    lanes: Lanes,
+    /// What no try uses at present; the last one is the warmest.
     idle: RefCell<Vec<Transport>>,
     in_hand: Rc<watch::Sender<usize>>,
-    /// Mails in hand that have not been tried yet, or are being tried.
-    untried: Rc<watch::Sender<usize>>,
     pub(super) pace: Pace,
 }
 
@@ -47,24 +48,9 @@ pub(super) struct Task {
     message: LeasedMessage,
     /// When its lease runs out.
     ends_at: Instant,
-    untried: Option<Held>,
+    /// Until it has a worker.
+    waiting: Option<Held>,
     _held: Held,
-}
-
-/// Counts until it is dropped.
-pub(super) struct Held(Rc<watch::Sender<usize>>);
-
-impl Held {
-    fn counted(count: &Rc<watch::Sender<usize>>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
 }
 
 impl Crew {
@@ -75,15 +61,15 @@ impl Crew {
         settle: Ask<SettleMessage>,
         in_hand: Rc<watch::Sender<usize>>,
     ) -> Self {
-        let idle = RefCell::new((0..MAX_SENDS).map(|_| route.open()).collect());
-        let turns = Semaphore::new(MAX_SENDS);
-        Self { route, applications, settle, renderer, turns, idle, in_hand, untried: Rc::default(), pace: Pace::new() }
+        let (lanes, idle, pace) = (Lanes::new(), RefCell::default(), Pace::new());
+        Self { route, applications, settle, renderer, lanes, idle, in_hand, pace }
     }
 
     /// Counts `message` as in hand. Its lease is counted from `since`, when it was asked for or handed over.
     pub(super) fn take_in_hand(&self, message: LeasedMessage, since: Instant) -> Task {
         let ends_at = since + message.leased_until.since(message.leased_at);
-        Task { message, ends_at, untried: Some(Held::counted(&self.untried)), _held: self.hold() }
+        let waiting = Some(self.lanes.of(message.tries).line_up());
+        Task { message, ends_at, waiting, _held: self.hold() }
     }
 
     pub(super) fn hold(&self) -> Held {
@@ -92,38 +78,44 @@ impl Crew {
 
     /// How many more may be claimed. Those that only wait for the store to note their outcome keep no worker busy.
     pub(super) fn room(&self) -> usize {
-        let untried = self.pace.at_once().saturating_sub(*self.untried.borrow());
-        untried.min((MAX_IN_HAND as usize).saturating_sub(*self.in_hand.borrow()))
+        self.lanes.room(self.pace.at_once()).min((MAX_IN_HAND as usize).saturating_sub(*self.in_hand.borrow()))
     }
 
     /// Returns when it is time to claim the next.
     pub(super) async fn until_refill(&self) {
         until_below(&self.in_hand, MAX_IN_HAND as usize).await;
-        until_below(&self.untried, self.pace.refill_below()).await;
+        self.lanes.until_refill(self.pace.refill_below()).await;
     }
 
     /// Whether mails can be tried at present.
-    pub(super) fn reach(&self) -> Reach {
-        self.route.reach()
+    pub(super) fn takes_mails(&self) -> bool {
+        self.route.takes_mails()
     }
 
     /// Begins nothing more: who waits for a worker gets none.
     pub(super) fn stop(&self) {
-        self.turns.close();
+        self.lanes.close();
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.turns.is_closed()
+        self.lanes.are_closed()
     }
 
     /// Tries the mail as soon as a worker is idle, and settles it.
     pub(super) async fn see_through(&self, mut task: Task) {
-        let outcome = match self.turns.acquire().await {
-            Ok(turn) if task.has_time_for_a_try() => self.attempt(turn, &task.message).await,
-            Ok(_) | Err(_) => MessageOutcome::Returned,
-        };
-        task.untried = None;
+        let outcome = self.try_in_turn(&mut task).await;
         self.settle(&task, outcome).await;
+    }
+
+    async fn try_in_turn(&self, task: &mut Task) -> MessageOutcome {
+        let lane = self.lanes.of(task.message.tries);
+        let waiting = task.waiting.take().unwrap_or_else(|| lane.line_up());
+        let Some(place) = lane.place(waiting).await else { return MessageOutcome::Returned };
+        self.route.next_turn().await;
+        if !task.has_time_for_a_try() {
+            return MessageOutcome::Returned;
+        }
+        lane.see_through(place, self.attempt(&task.message)).await
     }
 
     /// Settles the mail as not tried.
@@ -160,7 +152,6 @@ impl Crew {
 
     /// Closes the coldest connection if it is idle for long.
     pub(super) async fn hang_up_stale(&self) {
-        let Ok(_turn) = self.turns.try_acquire() else { return };
         let stale = self.idle.borrow().iter().position(Transport::is_stale);
         if let Some(position) = stale {
             let mut transport = self.idle.borrow_mut().remove(position);
@@ -169,14 +160,14 @@ impl Crew {
         }
     }
 
-    /// Closes the connections of the idle workers, for good.
+    /// Closes the connections that nobody uses, for good.
     pub(super) async fn hang_up(&self) {
         let transports = self.idle.take();
         futures_util::future::join_all(transports.into_iter().map(async |mut transport| transport.close().await)).await;
     }
 
-    /// One try. A panic of one mail is no other mail's concern: the worker goes on with a fresh connection.
-    async fn attempt(&self, _turn: SemaphorePermit<'_>, message: &LeasedMessage) -> MessageOutcome {
+    /// One try. A panic of one mail is no other mail's concern: the next one gets a fresh connection.
+    async fn attempt(&self, message: &LeasedMessage) -> MessageOutcome {
         let mail = match std::panic::catch_unwind(AssertUnwindSafe(|| self.render(message))) {
             Ok(Ok(mail)) => mail,
             Ok(Err(outcome)) => return outcome,
@@ -213,8 +204,13 @@ impl Crew {
         self.idle.borrow_mut().pop().unwrap_or_else(|| self.route.open())
     }
 
-    fn put_back(&self, transport: Transport) {
-        self.idle.borrow_mut().push(transport);
+    /// Hangs up on its own if there are enough.
+    fn put_back(&self, mut transport: Transport) {
+        if self.idle.borrow().len() < MOST_IDLE {
+            self.idle.borrow_mut().push(transport);
+        } else {
+            actix_rt::spawn(async move { transport.close().await });
+        }
     }
 
     async fn settle(&self, task: &Task, outcome: MessageOutcome) {
@@ -230,10 +226,6 @@ impl Crew {
         settling::settle(&self.settle, settlement, *ends_at).await;
         fail::fail_point!("mailer.settle.after");
     }
-}
-
-async fn until_below(count: &watch::Sender<usize>, bound: usize) {
-    count.subscribe().wait_for(|count| *count < bound).await.expect("the sender is borrowed");
 }
 
 impl Task {

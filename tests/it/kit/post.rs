@@ -39,6 +39,7 @@ pub fn message(to: &str) -> LeasedMessage {
     LeasedMessage {
         key: MessageKey { handle: [1; 16], verification: [2; 16] },
         fence: 1,
+        tries: 0,
         leased_until: started_at + Duration::from_secs(60),
         leased_at: started_at,
         application: ApplicationName::parse("shop").unwrap(),

@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 
 pub const USER: &str = "fiador";
 pub const PASSWORD: &str = "open sesame";
+/// How the addresses begin whose mails spoil their dialogs.
+pub const POISON: &str = "poison";
 
 /// Where in the dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +94,8 @@ pub struct SmtpSink {
 
 struct Shared {
     script: Mutex<HashMap<Step, VecDeque<Answer>>>,
+    /// What is done with each mail to a [`POISON`] address.
+    poison: Mutex<Option<(Step, Answer)>>,
     heard: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     mails: mpsc::UnboundedSender<Taken>,
@@ -106,6 +110,7 @@ impl SmtpSink {
         let (sender, mails) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             script: Mutex::default(),
+            poison: Mutex::default(),
             heard: watch::Sender::default(),
             connections: Mutex::default(),
             mails: sender,
@@ -162,6 +167,11 @@ impl SmtpSink {
 
     pub fn says(&self, step: Step, reply: &'static str) {
         self.script(step, Answer::Say(reply));
+    }
+
+    /// Answers so to every mail to a [`POISON`] address, at `step`, which comes after RCPT was read.
+    pub fn spoils(&self, step: Step, answer: Answer) {
+        *self.shared.poison.lock().unwrap() = Some((step, answer));
     }
 
     pub async fn next_mail(&mut self) -> Taken {
@@ -287,6 +297,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 "AUTH" => self.log_in(rest.trim()).await?,
                 "MAIL" => {
                     rest.clone_into(&mut self.sender);
+                    self.recipient.clear();
                     self.number.clear();
                     self.answer(Step::Mail, "250 2.1.0 sender ok").await?;
                 }
@@ -336,7 +347,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.shared.numbers.lock().unwrap().push(self.number.clone());
         let mail = Taken { sender: self.sender.clone(), recipient: self.recipient.clone(), content };
         let is_scripted = self.shared.script.lock().unwrap().get(&Step::Dot).is_some_and(|answers| !answers.is_empty());
-        if !is_scripted {
+        if !is_scripted && self.poison_at(Step::Dot).is_none() {
             self.shared.mails.send(mail).ok()?;
         }
         self.answer(Step::Dot, "250 2.0.0 queued as 4711").await
@@ -354,7 +365,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
 
     async fn answer_positive(&mut self, step: Step, usual: &'static str) -> Option<bool> {
         let scripted = self.shared.script.lock().unwrap().get_mut(&step).and_then(VecDeque::pop_front);
-        match scripted.unwrap_or(Answer::Say(usual)) {
+        match scripted.or_else(|| self.poison_at(step)).unwrap_or(Answer::Say(usual)) {
             Answer::Say(reply) => {
                 self.say(reply).await?;
                 Some(reply.starts_with(['2', '3']))
@@ -369,6 +380,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Answer::HangUp => None,
             Answer::Stall => std::future::pending().await,
         }
+    }
+
+    fn poison_at(&self, step: Step) -> Option<Answer> {
+        let is_poison = self.recipient.contains(&format!("<{POISON}"));
+        self.shared.poison.lock().unwrap().clone().filter(|(at, _)| is_poison && *at == step).map(|(_, answer)| answer)
     }
 
     async fn say(&mut self, reply: &str) -> Option<()> {
