@@ -19,6 +19,7 @@ pub mod redis;
 pub mod scrape;
 pub mod scripted_gateway;
 pub mod sealed;
+pub mod smtp_script;
 pub mod smtp_server;
 pub mod smtp_sink;
 pub mod stores;

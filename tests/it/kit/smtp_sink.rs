@@ -1,7 +1,6 @@
 //! An SMTP server that does as the test says: it answers, stalls or hangs up at any step, and shows what it was told.
 
 use std::{
-    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -21,46 +20,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
+use super::smtp_script::Script;
+pub use super::smtp_script::{Answer, POISON, Step};
+
 pub const USER: &str = "fiador";
 pub const PASSWORD: &str = "open sesame";
-/// How the addresses begin whose mails spoil their dialogs.
-pub const POISON: &str = "poison";
-
-/// Where in the dialog.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    Greeting,
-    Ehlo,
-    StartTls,
-    Auth,
-    Mail,
-    Rcpt,
-    Data,
-    /// The final dot.
-    Dot,
-    Rset,
-    Noop,
-    Quit,
-}
-
-/// What to do there, once.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// Says this, CRLF is added.
-    Say(&'static str),
-    /// Says these bytes as they are.
-    Bytes(&'static [u8]),
-    /// Says this, and repeats to whom the mail is, and at the final dot the number in it.
-    Echo(&'static str),
-    /// Says this again and again, as fast as it can.
-    Forever(&'static str),
-    /// Says this again and again, a byte every tenth of a second.
-    Drip(&'static str),
-    /// Hangs up without a word.
-    HangUp,
-    /// Says nothing more, and stays.
-    Stall,
-}
 
 /// A mail that was taken.
 #[derive(Clone, Debug)]
@@ -93,9 +57,7 @@ pub struct SmtpSink {
 }
 
 struct Shared {
-    script: Mutex<HashMap<Step, VecDeque<Answer>>>,
-    /// What is done with each mail to a [`POISON`] address.
-    poison: Mutex<Option<(Step, Answer)>>,
+    script: Script,
     heard: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     mails: mpsc::UnboundedSender<Taken>,
@@ -109,8 +71,7 @@ impl SmtpSink {
         let (root, acceptor) = certificate();
         let (sender, mails) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            script: Mutex::default(),
-            poison: Mutex::default(),
+            script: Script::default(),
             heard: watch::Sender::default(),
             connections: Mutex::default(),
             mails: sender,
@@ -162,7 +123,7 @@ impl SmtpSink {
 
     /// Answers so the next time that `step` is reached, after what was scripted for it before.
     pub fn script(&self, step: Step, answer: Answer) {
-        self.shared.script.lock().unwrap().entry(step).or_default().push_back(answer);
+        self.shared.script.add(step, answer);
     }
 
     pub fn says(&self, step: Step, reply: &'static str) {
@@ -171,7 +132,7 @@ impl SmtpSink {
 
     /// Answers so to every mail to a [`POISON`] address, at `step`, which comes after RCPT was read.
     pub fn spoils(&self, step: Step, answer: Answer) {
-        *self.shared.poison.lock().unwrap() = Some((step, answer));
+        self.shared.script.spoil(step, answer);
     }
 
     pub async fn next_mail(&mut self) -> Taken {
@@ -205,7 +166,7 @@ impl SmtpSink {
 
     /// Whether all that was scripted has happened.
     pub fn has_followed_the_script(&self) -> bool {
-        self.shared.script.lock().unwrap().values().all(VecDeque::is_empty)
+        self.shared.script.is_over()
     }
 
     pub fn connections(&self) -> usize {
@@ -346,8 +307,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         content.lines().find(is_number).unwrap_or_default().clone_into(&mut self.number);
         self.shared.numbers.lock().unwrap().push(self.number.clone());
         let mail = Taken { sender: self.sender.clone(), recipient: self.recipient.clone(), content };
-        let is_scripted = self.shared.script.lock().unwrap().get(&Step::Dot).is_some_and(|answers| !answers.is_empty());
-        if !is_scripted && self.poison_at(Step::Dot).is_none() {
+        if !self.shared.script.has(Step::Dot, &self.recipient) {
             self.shared.mails.send(mail).ok()?;
         }
         self.answer(Step::Dot, "250 2.0.0 queued as 4711").await
@@ -364,8 +324,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn answer_positive(&mut self, step: Step, usual: &'static str) -> Option<bool> {
-        let scripted = self.shared.script.lock().unwrap().get_mut(&step).and_then(VecDeque::pop_front);
-        match scripted.or_else(|| self.poison_at(step)).unwrap_or(Answer::Say(usual)) {
+        match self.shared.script.take(step, &self.recipient).unwrap_or(Answer::Say(usual)) {
             Answer::Say(reply) => {
                 self.say(reply).await?;
                 Some(reply.starts_with(['2', '3']))
@@ -380,11 +339,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Answer::HangUp => None,
             Answer::Stall => std::future::pending().await,
         }
-    }
-
-    fn poison_at(&self, step: Step) -> Option<Answer> {
-        let is_poison = self.recipient.contains(&format!("<{POISON}"));
-        self.shared.poison.lock().unwrap().clone().filter(|(at, _)| is_poison && *at == step).map(|(_, answer)| answer)
     }
 
     async fn say(&mut self, reply: &str) -> Option<()> {
