@@ -32,7 +32,6 @@ const GUARDED: &[&str] = &[
     "redb",
     "redis",
     "rustix",
-    "sd_notify",
     "tokio",
     "tower",
     "tracing_subscriber",
@@ -118,7 +117,7 @@ const PARTS: &[Part] = &[
             "store",
             "supervision",
         ],
-        crates: &["actix", "actix_rt", "fail", "metrics", "rustix", "sd_notify", "tokio"],
+        crates: &["actix", "actix_rt", "fail", "metrics", "rustix", "tokio"],
     },
     Part {
         path: "testing",

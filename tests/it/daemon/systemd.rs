@@ -17,9 +17,8 @@ const UNIT: &str = include_str!("../../../packaging/fiador.service");
 const WATCHDOG: Duration = Duration::from_secs(2);
 
 async fn start_under(socket: &NotifySocket, home: &Home, failpoints: &str) -> Daemon {
-    let path = socket.path();
     let watchdog = WATCHDOG.as_micros().to_string();
-    home.start_with(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", &watchdog), ("FAILPOINTS", failpoints)]).await
+    home.start_with(&[("NOTIFY_SOCKET", socket.name()), ("WATCHDOG_USEC", &watchdog), ("FAILPOINTS", failpoints)]).await
 }
 
 #[tokio::test]
@@ -45,6 +44,31 @@ async fn systemd_is_told_of_the_start_once_it_listens_of_reloads_and_of_the_stop
     daemon.terminate().await;
     assert_eq!(socket.next_but_watchdog().await, "STOPPING=1\n");
     assert_eq!(daemon.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_socket_in_the_abstract_namespace_is_told_of_start_life_and_stop() {
+    let home = Home::new();
+    let mut socket = NotifySocket::bind_abstract();
+    let mut daemon = start_under(&socket, &home, "").await;
+
+    assert_eq!(socket.next_but_watchdog().await, "READY=1\n");
+    assert!(socket.is_fed_within(WATCHDOG).await);
+
+    daemon.terminate().await;
+    assert_eq!(socket.next_but_watchdog().await, "STOPPING=1\n");
+    assert_eq!(daemon.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_socket_that_is_not_there_is_told_in_the_log_and_stops_nothing() {
+    let home = Home::new();
+    for name in ["/nowhere/notify", "@fiador-nowhere", "nowhere", "vsock:2:1"] {
+        let daemon = home.start_with(&[("NOTIFY_SOCKET", name)]).await;
+
+        daemon.until_logged("systemd could not be told how the daemon is").await;
+        assert_eq!(Caller::of(&daemon, "").get("/health/live").await.status, 200, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! The socket on which systemd listens to a daemon.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram as StdUnixDatagram},
+    },
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 use tokio::{net::UnixDatagram, sync::mpsc, time::timeout};
@@ -9,14 +15,32 @@ use tokio::{net::UnixDatagram, sync::mpsc, time::timeout};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct NotifySocket {
-    directory: TempDir,
+    /// `NOTIFY_SOCKET` to who is to be heard.
+    name: String,
+    /// Holds the socket that has a path, and lends its own name to the one that has none.
+    _directory: TempDir,
     told: mpsc::UnboundedReceiver<(Instant, String)>,
 }
 
 impl NotifySocket {
+    /// One in the file system.
     pub fn bind() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
+        let path = directory.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        Self::listen(socket, path.display().to_string(), directory)
+    }
+
+    /// One in Linux's abstract namespace, as some supervisors of containers have it.
+    pub fn bind_abstract() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let name = directory.path().display().to_string();
+        let socket = StdUnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self::listen(UnixDatagram::from_std(socket).unwrap(), format!("@{name}"), directory)
+    }
+
+    fn listen(socket: UnixDatagram, name: String, directory: TempDir) -> Self {
         let (teller, told) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let mut buffer = [0; 4096];
@@ -27,11 +51,12 @@ impl NotifySocket {
                 }
             }
         });
-        Self { directory, told }
+        Self { name, _directory: directory, told }
     }
 
-    pub fn path(&self) -> String {
-        self.directory.path().join("notify").display().to_string()
+    /// What `NOTIFY_SOCKET` is to be.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What is told next.
