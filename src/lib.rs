@@ -40,6 +40,7 @@ pub mod demo;
 pub mod domain;
 #[cfg(feature = "testing")]
 pub mod fail_points;
+pub mod foreseen;
 #[cfg(feature = "testing")]
 pub mod fuzzing;
 pub mod http;

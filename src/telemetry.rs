@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{Log, LogFormat},
-    supervision,
+    foreseen, supervision,
 };
 
 /// Why logging did not start.
@@ -34,7 +34,11 @@ pub fn start(log: Log) -> Result<(), TelemetryError> {
         supervision::note_place(panic);
         // only where: what a panic says may hold what must not be logged
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(panic.place = place, "panicked");
+        if foreseen::is_foreseen() {
+            tracing::debug!(panic.place = place, "panicked, as was reckoned with");
+        } else {
+            tracing::error!(panic.place = place, "panicked");
+        }
     }));
     Ok(())
 }

@@ -45,6 +45,7 @@ const PARTS: &[Part] = &[
     Part { path: "clock", ours: &["domain"], crates: &[] },
     Part { path: "live", ours: &[], crates: &[] },
     Part { path: "audit", ours: &["clock", "domain"], crates: &[] },
+    Part { path: "foreseen", ours: &[], crates: &[] },
     Part { path: "wiped", ours: &[], crates: &[] },
     Part { path: "private_file", ours: &[], crates: &["rustix"] },
     // asked by what a test can spoil
@@ -56,7 +57,7 @@ const PARTS: &[Part] = &[
     Part { path: "meters", ours: &[], crates: &["metrics", "metrics_exporter_prometheus"] },
     Part {
         path: "store",
-        ours: &["clock", "domain", "live", "planted", "private_file", "wiped"],
+        ours: &["clock", "domain", "foreseen", "live", "planted", "private_file", "wiped"],
         crates: &["chacha20poly1305", "fail", "redb", "redis", "tokio"],
     },
     // a start waits, on a thread where that does not matter, for another that makes the ring
@@ -91,8 +92,8 @@ const PARTS: &[Part] = &[
     // `mail` for the words of `tls` alone, `redis` to read its URLs
     Part { path: "config", ours: &["api_key", "audit", "domain", "mail", "private_file"], crates: &["redis"] },
     Part { path: "demo", ours: &["api_key", "domain", "private_file"], crates: &[] },
-    // `supervision` is told where a panic was
-    Part { path: "telemetry", ours: &["config", "supervision"], crates: &["tracing_subscriber"] },
+    // `supervision` is told where a panic was, `foreseen` knows which ones are not to be told of
+    Part { path: "telemetry", ours: &["config", "foreseen", "supervision"], crates: &["tracing_subscriber"] },
     Part { path: "cli", ours: &["api_key", "app", "config", "domain", "telemetry"], crates: &["clap"] },
     // what the process lets others see of its memory
     Part { path: "cli/serve", ours: &["app", "config", "telemetry"], crates: &["rustix"] },

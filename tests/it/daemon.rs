@@ -4,6 +4,7 @@ mod audit;
 mod backlog;
 mod cells;
 mod crash;
+mod damaged;
 mod enumeration;
 mod falls;
 mod first_use;

@@ -1,22 +1,20 @@
 //! Records in a redb file of our own: one writer thread; what waits is committed together, with one fsync, before any of
 //! it is answered.
 
+mod file;
 mod tables;
 mod writer;
 
 use std::{
-    fs::OpenOptions,
     io::{self, ErrorKind},
-    os::unix::fs::OpenOptionsExt,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
-use redb::{Database, DatabaseError, StorageError, backends::FileBackend};
 use thiserror::Error;
 
 use super::ClaimError;
-use crate::private_file::{self, PrivateFileError};
+use crate::private_file::PrivateFileError;
+use file::{open, verify};
 pub use writer::Writer;
 
 /// Why the file cannot be used.
@@ -37,35 +35,6 @@ pub enum OpenError {
     /// Others may read or change it.
     #[error("{} {}", .0.display(), .1)]
     NotPrivate(PathBuf, PrivateFileError),
-}
-
-/// Opens the file, for its owner alone, and makes it when there is none.
-fn open(path: &Path) -> Result<Database, OpenError> {
-    let failed = |cause: String| OpenError::File(path.to_owned(), cause);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = file.map_err(|error| failed(error.to_string()))?;
-    private_file::check_file(path, &file).map_err(|error| OpenError::NotPrivate(path.to_owned(), error))?;
-    let made = || FileBackend::new(file).and_then(|backend| Database::builder().create_with_backend(backend));
-    match catch_unwind(AssertUnwindSafe(made)) {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => Err(OpenError::InUse(path.to_owned())),
-        Ok(Err(DatabaseError::Storage(StorageError::Io(cause)))) if mend(&cause).is_some() => {
-            Err(OpenError::NoRoom(path.to_owned(), cause))
-        }
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(failed("the file is damaged".to_owned())),
-    }
-}
-
-/// Reads all of the file against its checksums: what is damaged is to be known before anything of it is served. Commits in two
-/// phases leave nothing to fall back on, so a file of ours passes or is refused as it is.
-fn verify(path: &Path, database: &mut Database) -> Result<(), OpenError> {
-    let checked = catch_unwind(AssertUnwindSafe(|| database.check_integrity()));
-    match checked {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(OpenError::File(path.to_owned(), error.to_string())),
-        Err(_) => Err(OpenError::File(path.to_owned(), "the file is damaged".to_owned())),
-    }
 }
 
 /// Tells the file our ring's fingerprint and origin, and answers with those it then holds.

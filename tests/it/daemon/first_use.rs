@@ -1,12 +1,22 @@
 //! A fresh clone: nothing is configured and nothing is there.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    time::Duration,
+};
 
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+};
 
 use crate::kit::{
     caller::Caller,
     daemon::{Daemon, Home},
+    notify_socket::NotifySocket,
 };
 
 async fn paste(daemon: &Daemon) -> String {
@@ -94,4 +104,32 @@ async fn a_daemon_whose_output_nobody_reads_goes_on() {
     assert_eq!(Caller::of(&daemon, &home.demo_key()).get("/health/ready").await.status, 200);
     daemon.terminate().await;
     assert_eq!(daemon.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn what_is_asked_before_the_store_is_open_waits_for_it_and_systemd_is_told_nothing_before() {
+    let home = Home::new();
+    home.write("data/keyring.toml.lock", "");
+    let lock = File::open(home.path("data/keyring.toml.lock")).unwrap();
+    lock.lock().unwrap(); // a first start waits for it, before it opens the store
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut socket = NotifySocket::bind();
+    let environment = [("FIADOR__HTTP__LISTEN", address.as_str()), ("NOTIFY_SOCKET", socket.name())];
+    let _daemon = home.begin(&[], &environment);
+    let mut connection = loop {
+        match TcpStream::connect(&address).await {
+            Ok(connection) => break connection,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    connection.write_all(b"GET /health/ready HTTP/1.1\r\nHost: fiador\r\nConnection: close\r\n\r\n").await.unwrap();
+
+    assert!(!socket.tells_within(Duration::from_millis(300)).await);
+    assert!(!home.path("data/fiador.redb").exists());
+    lock.unlock().unwrap();
+
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(socket.next().await, "READY=1\n");
 }

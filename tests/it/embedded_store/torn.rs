@@ -1,13 +1,16 @@
 //! Files that were damaged while nobody used them: each is refused by name, or has all that was acknowledged. Nothing that is lost
 //! is lost in silence.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Barrier, thread};
 
 use fiador::{
-    clock::{Clock, Hand},
+    clock::{Clock, Hand, system_random},
     domain::VerificationView,
     messages::Failure,
-    store::{self, KeyRing, RingPlace, Vault, embedded},
+    store::{
+        self, KeyRing, RingPlace, Vault,
+        embedded::{self, OpenError},
+    },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -60,6 +63,69 @@ async fn is_kept(store: &TestStore, verification: &VerificationView) -> bool {
     match store.look_up(&verification.id).await {
         Ok(found) => found == *verification,
         Err(failure) => failure == Failure::Unavailable,
+    }
+}
+
+#[actix::test]
+async fn a_file_that_was_emptied_is_refused_by_name_and_stays_as_it_is() {
+    let (directory, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::manual());
+    TestStore::of(embedded_store(directory.path(), clock.clone()).await, hand.clone()).start("ada@example.org").await;
+    let copy = copy_of(directory.path());
+    let path = copy.path().join("fiador.redb");
+    fs::write(&path, "").unwrap();
+
+    for _ in 0..2 {
+        let refusal = start(copy.path(), clock.clone(), hand.clone()).await.err().expect("what it held is lost");
+        assert!(refusal.starts_with(&path.display().to_string()), "{refusal}");
+        assert!(refusal.contains("no bytes") && refusal.contains("restore it, or move it away"), "{refusal}");
+    }
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    fs::rename(&path, copy.path().join("moved away")).unwrap();
+    start(copy.path(), clock, hand).await.unwrap();
+}
+
+#[actix::test]
+async fn what_a_crash_of_the_first_start_left_stops_no_other_and_is_gone_afterwards() {
+    let (whole, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::manual());
+    TestStore::of(embedded_store(whole.path(), clock.clone()).await, hand.clone()).start("ada@example.org").await;
+    let whole = fs::read(whole.path().join("fiador.redb")).unwrap();
+
+    for left in [&whole[..0], &[0; 3 * PAGE], &whole[..PAGE], &whole[..whole.len() / 2], &whole[..]] {
+        let directory = tempfile::tempdir().unwrap();
+        let draft = directory.path().join("fiador.redb.new");
+        fs::write(&draft, left).unwrap();
+
+        let store = start(directory.path(), clock.clone(), hand.clone()).await.unwrap();
+
+        store.start("ada@example.org").await;
+        assert!(!draft.exists());
+        assert_eq!(fs::metadata(directory.path().join("fiador.redb")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn of_starts_at_the_same_moment_in_a_new_directory_one_has_the_file_and_the_others_are_told_so() {
+    const STARTS: usize = 8;
+    for _ in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fiador.redb");
+        let ring = KeyRing::generate(&mut system_random());
+        let (ready, decided) = (Barrier::new(STARTS), Barrier::new(STARTS));
+        let open = || {
+            ready.wait();
+            let opened = embedded::Writer::start(&path, Vault::new(ring.clone()), Clock::system());
+            decided.wait(); // nobody has let go of the file before
+            opened.map(drop)
+        };
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let starts: Vec<_> = (0..STARTS).map(|_| scope.spawn(open)).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        });
+
+        let refusals: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refusals.len(), STARTS - 1);
+        assert!(refusals.iter().all(|refusal| matches!(refusal, OpenError::InUse(_))), "{refusals:?}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }
 

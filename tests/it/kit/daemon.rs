@@ -128,6 +128,20 @@ impl Home {
         said
     }
 
+    /// Starts one and ends it by force; all it said on standard error, if it ended with a refusal.
+    pub async fn start_and_stop(&self) -> Result<(), String> {
+        let mut child = self.command(&[]).spawn().unwrap();
+        let (mut stdout, mut listens) = (BufReader::new(child.stdout.take().unwrap()), String::new());
+        timeout(PATIENCE, stdout.read_line(&mut listens)).await.unwrap().unwrap();
+        if !listens.is_empty() {
+            child.kill().await.unwrap();
+            return Ok(());
+        }
+        let (code, said) = ended(child).await;
+        assert_eq!(code, Some(1), "{said}");
+        Err(said)
+    }
+
     /// What a command other than `serve` says; it succeeds.
     pub async fn run(&self, arguments: &[&str]) -> String {
         let output = timeout(PATIENCE, self.command(&[]).args(arguments).output()).await.unwrap().unwrap();

@@ -79,6 +79,11 @@ impl NotifySocket {
         timeout(time, self.told.recv()).await.is_ok_and(|told| told.unwrap().1 == "WATCHDOG=1\n")
     }
 
+    /// Whether anything is told within this time.
+    pub async fn tells_within(&mut self, time: Duration) -> bool {
+        timeout(time, self.told.recv()).await.is_ok()
+    }
+
     /// Forgets what was told so far.
     pub fn forget(&mut self) {
         while self.told.try_recv().is_ok() {}
