@@ -4,7 +4,7 @@ use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisConnecti
 use thiserror::Error;
 use tokio::{task::AbortHandle, time::timeout};
 
-use super::{Unfit, socket::Socket};
+use super::{Unfit, meaning::meaning, socket::Socket};
 
 /// No answer within this is a 503, well before the two seconds that are promised.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl RedisSettings {
 pub(super) enum Fault {
     #[error("{0}")]
     Unfit(#[from] Unfit),
-    #[error("Redis is not reached: {0}")]
+    #[error("{}: {}", meaning(.0), .0)]
     Redis(#[from] RedisError),
     #[error("Redis did not answer in time")]
     Silent,

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::{
     RedisSettings,
     connection::{Connection, Fault},
+    meaning::is_an_answer,
 };
 use crate::store::ClaimError;
 
@@ -74,6 +75,7 @@ pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: S
     };
     ask.await.map_err(|fault| match fault {
         Fault::Unfit(unfit) => ClaimError::Unfit(settings.told(&unfit)),
+        Fault::Redis(answer) if is_an_answer(&answer) => ClaimError::Unreachable(settings.told(&Fault::from(answer))),
         Fault::Redis(_) | Fault::Silent => {
             let (why, address) = (settings.told(&fault), settings.address());
             ClaimError::Unreachable(format!("{why}; start Redis at {address}, or mend store.redis_url"))

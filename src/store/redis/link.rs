@@ -244,7 +244,7 @@ impl Link {
         let fault = match timeout(RESPONSE_TIMEOUT, ask(&mut connection.commands())).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) if is_of_the_request(&error) => {
-                let cause = self.settings.told(&error);
+                let cause = self.settings.told(&Fault::from(error));
                 self.tell_of_refusal(&cause);
                 return Err(StoreError::Unavailable(cause));
             }

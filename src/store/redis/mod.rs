@@ -8,6 +8,7 @@ pub(crate) mod fuzzing;
 mod gate;
 mod lanes;
 mod link;
+mod meaning;
 mod socket;
 
 use std::{rc::Rc, time::Duration};

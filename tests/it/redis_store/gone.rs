@@ -14,7 +14,7 @@ use tokio::time::interval;
 use crate::kit::{
     proxy::Proxy,
     redis::TestRedis,
-    stores::{TestStore, in_time, new_operation, other_than, unavailable, until, until_ready},
+    stores::{TestStore, in_time, new_operation, other_than, unavailable, until, until_ready, why_not_ready},
 };
 
 /// One attempt, repeated until it has an answer.
@@ -89,6 +89,8 @@ async fn a_server_that_became_a_replica_is_unavailable_to_writes_until_it_is_a_m
 
     assert_eq!(in_time(store.open(TestStore::opening("bob@example.org"))).await, Err(Failure::Unavailable));
     until(async || store.check(&verification.id, mail.number.as_str()).await == Err(Failure::Unavailable)).await;
+    let told = "Redis refuses writes, as it is a read-only replica; point store.redis_url at the master";
+    until(async || why_not_ready(&store.asks).await.is_some_and(|reason| reason.starts_with(told))).await;
     server.tell(&["REPLICAOF", "NO", "ONE"]);
     until_ready(&store.asks).await;
     assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
@@ -122,6 +124,8 @@ async fn a_server_that_wants_a_replica_refuses_writes_until_it_does_not() {
     server.tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
 
     assert_eq!(in_time(store.check(&verification.id, mail.number.as_str())).await, Err(Failure::Unavailable));
+    let told = "Redis refuses writes, as it has fewer replicas than min-replicas-to-write asks for";
+    assert!(why_not_ready(&store.asks).await.is_some_and(|reason| reason.starts_with(told)));
     assert!(store.look_up(&verification.id).await.is_ok());
     server.tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
