@@ -1,8 +1,9 @@
 use actix::prelude::*;
-use metrics::counter;
+use metrics::{Counter, counter};
+use strum::VariantNames;
 
 use crate::{
-    domain::Refusal,
+    domain::{Budget, Refusal},
     messages::{
         AskMailReadiness, AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
         EndVerification, Failure, FindMails, LookUpMail, LookUpVerification, MailQueued, OpenVerification, RefundStart,
@@ -113,6 +114,15 @@ pub(super) fn failure(error: AskError<Failure>) -> Failure {
 
 fn count_if_budget(failure: &Failure) {
     if let Failure::Refused(Refusal::BudgetSpent { budget, .. }) = failure {
-        counter!("fiador_budgets_spent_total", "budget" => budget.as_str()).increment(1);
+        times_spent(budget.as_str()).increment(1);
     }
+}
+
+/// Has all budgets told, spent no time so far: the first one is to be an increase.
+pub fn count_budgets_from_zero() {
+    Budget::VARIANTS.iter().for_each(|budget| times_spent(budget).increment(0));
+}
+
+fn times_spent(budget: &'static str) -> Counter {
+    counter!("fiador_budgets_spent_total", "budget" => budget)
 }

@@ -7,7 +7,7 @@ pub mod mailer;
 mod redis_store;
 mod store_requests;
 
-pub use asks::{MailAsks, StoreAsks};
+pub use asks::{MailAsks, StoreAsks, count_budgets_from_zero};
 pub use embedded_store::EmbeddedStore;
 pub use gateway::Gateway;
 pub use mailer::Mailer;

@@ -4,7 +4,8 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, join, select},
 };
-use metrics::gauge;
+use metrics::{counter, gauge};
+use strum::VariantNames;
 use tokio::time::interval;
 
 use super::{
@@ -12,7 +13,8 @@ use super::{
     roster::{Member, Roster},
 };
 use crate::{
-    domain::MailCounts,
+    actors,
+    domain::{MailCounts, MessageOutcome},
     http::{self, Acceptor, ActorView, Front, Limits, LookAtSystem, Scrape, SystemView},
     messages::CountMails,
     meters::Meters,
@@ -130,7 +132,9 @@ impl MetricsListener {
     pub async fn bind(listen: SocketAddr, limits: Limits) -> Result<Self, StartError> {
         let limits = Limits { connections: MOST_SCRAPERS, ..limits };
         let acceptor = Acceptor::bind(listen, limits).await.map_err(StartError::MetricsListen)?;
-        Ok(Self { acceptor, meters: Meters::install()?, limits })
+        let meters = Meters::install()?;
+        count_from_zero();
+        Ok(Self { acceptor, meters, limits })
     }
 
     /// Serves what is measured, on this thread, until `stop`.
@@ -142,6 +146,14 @@ impl MetricsListener {
         let served = join(acceptor.run(vec![port], stop), connections.serve(front, limits));
         select(pin!(served), pin!(tidy(meters))).await;
     }
+}
+
+/// What alarms look for is there from the start: else the first of each would be no increase.
+fn count_from_zero() {
+    http::count_refusals_from_zero();
+    actors::count_budgets_from_zero();
+    counter!("fiador_cell_restarts_total").increment(0);
+    MessageOutcome::VARIANTS.iter().for_each(|outcome| counter!("fiador_mails_total", "outcome" => *outcome).increment(0));
 }
 
 /// Never ends.

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{EndUserIp, Moment};
 
 /// How much of something may be caused in a time; the names are those of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Budget {
     /// Mails to one address of one application.
     AddressSends,
@@ -26,15 +28,7 @@ pub enum Budget {
 impl Budget {
     /// Its name in the API.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AddressSends => "address-sends",
-            Self::VerificationSends => "verification-sends",
-            Self::AddressPending => "address-pending",
-            Self::AddressChecks => "address-checks",
-            Self::IpStarts => "ip-starts",
-            Self::ApplicationStarts => "application-starts",
-            Self::NumberMisses => "number-misses",
-        }
+        self.into()
     }
 }
 

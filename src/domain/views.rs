@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use super::{ApplicationName, EmailAddress, IdentityNumber, Locale, MailId, Moment, Purpose, Token, VerificationId};
 
@@ -194,7 +195,8 @@ pub struct Claimed {
 }
 
 /// What became of one try to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum MessageOutcome {
     /// The SMTP server accepted it; its reply.
     Sent(String),

@@ -4,8 +4,11 @@ use std::{cell::RefCell, collections::HashMap};
 
 use http::{Method, Request, StatusCode};
 use metrics::{Counter, Histogram, counter, histogram};
+use strum::VariantArray;
 use tokio::time::Instant;
 use warp::reply::Response;
+
+use super::problem::Code;
 
 /// A request that is being answered.
 pub(super) struct Metering {
@@ -28,9 +31,18 @@ impl Metering {
             of_kind.seconds.record(since.elapsed());
         });
         if let Some(code) = code {
-            counter!("fiador_refusals_total", "code" => code).increment(1);
+            refusals(code).increment(1);
         }
     }
+}
+
+/// Has all refusals told, none of each so far: the first one is to be an increase.
+pub fn count_refusals_from_zero() {
+    Code::VARIANTS.iter().for_each(|code| refusals(code.as_str()).increment(0));
+}
+
+fn refusals(code: &'static str) -> Counter {
+    counter!("fiador_refusals_total", "code" => code)
 }
 
 thread_local! {

@@ -40,6 +40,7 @@ use futures_util::future::BoxFuture;
 
 pub use compat::CompatAsks;
 pub use front::Front;
+pub use metering::count_refusals_from_zero;
 pub use peers::PeerRules;
 pub use scraping::Scrape;
 pub use server::{Acceptor, CellConnections, CellPort, CellPorts, ListenError, cell};

@@ -10,6 +10,7 @@ use http::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use strum::VariantArray;
 use warp::{Reply, reply::Response};
 
 use super::{rate_limit::SpentBudget, test_mark::TestMark};
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// What went wrong, as the API names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub(super) enum Code {
     MalformedBody,
     MalformedHeader,
@@ -51,6 +52,11 @@ pub(super) enum Code {
 }
 
 impl Code {
+    /// As the API spells it.
+    pub fn as_str(self) -> &'static str {
+        self.facts().1
+    }
+
     #[rustfmt::skip]
     const fn facts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -105,7 +111,7 @@ impl Problem {
 
     /// What went wrong, as the API names it.
     pub fn code(&self) -> &'static str {
-        self.code.facts().1
+        self.code.as_str()
     }
 
     /// One more member beside those of RFC 9457.

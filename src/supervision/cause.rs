@@ -2,6 +2,8 @@
 
 use std::{any::Any, cell::RefCell, fmt, panic::PanicHookInfo, sync::Arc};
 
+use strum::{IntoStaticStr, VariantNames};
+
 thread_local! {
     /// Where this thread panicked last, until the guard that caught it asks.
     static PLACE: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
@@ -15,11 +17,13 @@ pub fn note_place(panic: &PanicHookInfo<'_>) {
 }
 
 /// Why an actor fell. It is written without what a panic said, which may hold anything.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Cause {
     /// It stopped by itself.
     Stopped,
     /// It panicked.
+    #[strum(serialize = "panic")]
     Panicked {
         /// File, line and column; none when no panic hook calls [`note_place`].
         place: Option<Arc<str>>,
@@ -37,10 +41,7 @@ impl Cause {
 
     /// `stopped` or `panic`.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Panicked { .. } => "panic",
-        }
+        self.into()
     }
 }
 

@@ -10,7 +10,8 @@ use std::{
 };
 
 use actix::{dev::ContextFut, prelude::*};
-use metrics::counter;
+use metrics::{Counter, counter};
+use strum::VariantNames;
 use tokio::{
     sync::watch,
     time::{Sleep, sleep},
@@ -38,6 +39,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
         report: watch::Sender<Report>,
         escalate: Box<dyn Fn(Escalation)>,
     ) -> Self {
+        Cause::VARIANTS.iter().for_each(|cause| restarts(name, cause).increment(0)); // so that the first one is an increase
         Self { name, context, is_rebuilt: true, backoff: None, falls: Falls::new(policy), report, escalate }
     }
 }
@@ -125,7 +127,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
     }
 
     fn back_off(&mut self, back_in: Duration, cause: Cause) {
-        counter!("fiador_actor_restarts_total", "actor" => self.name, "cause" => cause.kind()).increment(1);
+        restarts(self.name, cause.kind()).increment(1);
         tracing::warn!(actor = self.name, cause = %cause, back_in_ms = back_in.as_millis(), "an actor fell and is restarted");
         self.backoff = Some(Box::pin(sleep(back_in)));
         self.report.send_modify(|report| {
@@ -144,6 +146,10 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
         });
         (self.escalate)(Escalation { actor: self.name, cause });
     }
+}
+
+fn restarts(actor: &'static str, cause: &'static str) -> Counter {
+    counter!("fiador_actor_restarts_total", "actor" => actor, "cause" => cause)
 }
 
 impl<A: Actor<Context = Context<A>>> Drop for Guard<A> {

@@ -50,6 +50,37 @@ async fn what_happens_is_counted_and_nothing_secret_is_told() {
 }
 
 #[tokio::test]
+async fn what_has_not_happened_yet_is_told_as_none() {
+    let home = Home::new();
+    let daemon = home.start_with(&[MEASURED]).await;
+
+    let scrape = Scrape::of(&daemon).await;
+
+    let is_none = |metric: &str, labels: &[(&str, &str)]| {
+        assert_eq!(scrape.sum(metric, labels), Some(0.0), "{metric} {labels:?}: {}", scrape.0);
+    };
+    for actor in ["gateway", "embedded-store", "mailer"] {
+        for cause in ["panic", "stopped"] {
+            is_none("fiador_actor_restarts_total", &[("actor", actor), ("cause", cause)]);
+        }
+    }
+    is_none("fiador_cell_restarts_total", &[]);
+    for code in ["internal", "overloaded", "unavailable", "budget-spent", "number-incorrect", "unauthorized"] {
+        is_none("fiador_refusals_total", &[("code", code)]);
+    }
+    for budget in ["address-sends", "verification-sends", "address-pending", "address-checks", "ip-starts"] {
+        is_none("fiador_budgets_spent_total", &[("budget", budget)]);
+    }
+    for budget in ["application-starts", "number-misses"] {
+        is_none("fiador_budgets_spent_total", &[("budget", budget)]);
+    }
+    for outcome in ["sent", "captured", "deferred", "refused", "held", "returned"] {
+        is_none("fiador_mails_total", &[("outcome", outcome)]);
+    }
+    assert_eq!(scrape.lines("fiador_mails_total"), 6, "{}", scrape.0);
+}
+
+#[tokio::test]
 async fn every_metric_is_described() {
     let home = Home::new();
     let daemon = home.start_with(&[MEASURED, ("FAILPOINTS", "gateway.authenticate=1*panic")]).await;

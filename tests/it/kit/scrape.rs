@@ -26,6 +26,11 @@ impl Scrape {
         series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).reduce(|sum, value| sum + value)
     }
 
+    /// How many series the metric has.
+    pub fn lines(&self, metric: &str) -> usize {
+        self.0.lines().filter(|line| line.split(['{', ' ']).next() == Some(metric)).count()
+    }
+
     /// [`Self::sum`], as a count.
     pub fn count(&self, metric: &str, labels: &[(&str, &str)]) -> u32 {
         format!("{:.0}", self.sum(metric, labels).unwrap_or_default()).parse().unwrap()
