@@ -153,7 +153,9 @@ fn count_from_zero() {
     http::count_refusals_from_zero();
     actors::count_budgets_from_zero();
     counter!("fiador_cell_restarts_total").increment(0);
-    MessageOutcome::VARIANTS.iter().for_each(|outcome| counter!("fiador_mails_total", "outcome" => *outcome).increment(0));
+    for outcome in MessageOutcome::VARIANTS {
+        counter!("fiador_mails_total", "outcome" => *outcome).increment(0);
+    }
 }
 
 /// Never ends.

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use strum::VariantNames;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{ApplicationName, EmailAddress, IdentityNumber, Locale, MailId, Moment, Purpose, Token, VerificationId};
 
@@ -195,7 +195,7 @@ pub struct Claimed {
 }
 
 /// What became of one try to send.
-#[derive(Clone, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum MessageOutcome {
     /// The SMTP server accepted it; its reply.

@@ -39,7 +39,10 @@ impl<A: Actor<Context = Context<A>> + Supervised> Guard<A> {
         report: watch::Sender<Report>,
         escalate: Box<dyn Fn(Escalation)>,
     ) -> Self {
-        Cause::VARIANTS.iter().for_each(|cause| restarts(name, cause).increment(0)); // so that the first one is an increase
+        // so that the first one is an increase
+        for cause in Cause::VARIANTS {
+            restarts(name, cause).increment(0);
+        }
         Self { name, context, is_rebuilt: true, backoff: None, falls: Falls::new(policy), report, escalate }
     }
 }

@@ -2,6 +2,7 @@
 //! lost what it held.
 
 use std::{
+    fmt::Display,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
     os::unix::fs::OpenOptionsExt,
@@ -98,6 +99,6 @@ pub(super) fn verify(path: &Path, database: &mut Database) -> Result<(), OpenErr
     }
 }
 
-fn failed(path: &Path, cause: impl ToString) -> OpenError {
+fn failed(path: &Path, cause: impl Display) -> OpenError {
     OpenError::File(path.to_owned(), cause.to_string())
 }
