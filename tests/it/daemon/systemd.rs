@@ -68,6 +68,7 @@ async fn a_socket_that_is_not_there_is_told_in_the_log_and_stops_nothing() {
 
         daemon.until_logged("systemd could not be told how the daemon is").await;
         assert_eq!(Caller::of(&daemon, "").get("/health/live").await.status, 200, "{name}");
+        daemon.kill().await;
     }
 }
 
