@@ -22,7 +22,10 @@ use operations::Operation;
 
 pub use keys::{Handle, SHARDS};
 pub use listing::{MailList, PageRequest, Place, Stretch, page};
-pub use ring::{ClaimError, KeyRing, NoSuccessor, RingError, RingPlace, Rotation, RotationStep, open_or_make, rotate};
+pub use ring::{
+    ClaimError, KeyRing, KeyUse, NoSuccessor, RingError, RingPlace, Rotation, RotationStep, SigningKey, SigningKeys,
+    open_or_make, rotate,
+};
 pub use vault::Vault;
 
 /// How often a number is drawn anew when the one drawn is taken.

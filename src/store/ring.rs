@@ -1,8 +1,10 @@
-//! The key ring: what it is, what it is written as, where it is kept, and how its sealing key is rotated.
+//! The key ring: what it is, what it is written as, where it is kept, and how its keys are rotated.
 
 mod form;
 mod place;
 mod rotation;
+mod signing;
+mod succession;
 
 use std::{
     fmt, io,
@@ -18,34 +20,30 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use place::{RingPlace, open_or_make};
-pub use rotation::{Rotation, RotationStep, rotate};
+pub use rotation::{KeyUse, Rotation, RotationStep, rotate};
+pub use signing::{SigningKey, SigningKeys};
+use succession::Succession;
+pub(super) use succession::{RingKey, shown};
 
 use crate::private_file::PrivateFileError;
 
 type Secret = Zeroizing<[u8; 32]>;
 /// A key that is kept: boxed, so that what holds it can grow and move without leaving a copy behind.
-type KeptSecret = Box<Secret>;
+pub type KeptSecret = Box<Secret>;
 
-/// The master keys: one that names, made once and never changed, and those that seal, of which the newest seals and all open.
+/// The master keys: one that names, made once and never changed; those that seal, of which the newest seals and all open; and
+/// those that sign assertions.
 #[derive(Clone)]
 pub struct KeyRing {
     naming: KeptSecret,
-    sealing: Vec<SealingKey>,
-    /// The next to seal; until then it only opens what daemons that have gone on already sealed.
-    prepared: Option<SealingKey>,
+    sealing: Succession,
+    signing: Succession,
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyRing")
     }
-}
-
-/// A key that seals, with the id that stands in front of what it sealed.
-#[derive(Clone)]
-pub(super) struct SealingKey {
-    pub(super) id: [u8; 4],
-    pub(super) secret: KeptSecret,
 }
 
 /// Why there is no key ring to work with.
@@ -144,55 +142,51 @@ impl KeyRing {
     /// A new ring.
     pub fn generate(random: &mut impl CryptoRng) -> Self {
         let naming = draw(random);
-        let mut ring = Self { naming, sealing: Vec::new(), prepared: None };
-        let first = ring.draw_key(random);
-        ring.sealing.push(first);
-        ring
+        Self { naming, sealing: Succession::generate(random), signing: Succession::generate(random) }
     }
 
-    /// Adds a key that only opens, unless there is one already. The id of the prepared key.
-    pub(super) fn prepare(&mut self, random: &mut impl CryptoRng) -> [u8; 4] {
-        let prepared = self.prepared.take().unwrap_or_else(|| self.draw_key(random));
-        self.prepared.insert(prepared).id
+    /// The first key that signs, of a ring that has none written: derived, so that all daemons with the ring agree on it.
+    fn first_signing_key(naming: &KeptSecret) -> RingKey {
+        let [id, secret] = ["signing id", "signing"].map(|label| expand(naming, &["fiador naming ", label]));
+        let mut key = RingKey { id: [id[0], id[1], id[2], id[3]], secret: KeptSecret::default() };
+        key.secret.copy_from_slice(secret.as_slice());
+        key
     }
 
-    /// Lets the prepared key seal, or a new one when none is prepared. Its id.
-    pub(super) fn rotate(&mut self, random: &mut impl CryptoRng) -> [u8; 4] {
-        let next = self.prepared.take().unwrap_or_else(|| self.draw_key(random));
-        let id = next.id;
-        self.sealing.push(next);
-        id
-    }
-
-    fn draw_key(&self, random: &mut impl CryptoRng) -> SealingKey {
-        let secret = draw(random);
-        let mut id = [0; 4];
-        random.fill_bytes(&mut id);
-        while self.with_id(id).is_some() {
-            random.fill_bytes(&mut id);
+    fn succession(&mut self, of: KeyUse) -> &mut Succession {
+        match of {
+            KeyUse::Sealing => &mut self.sealing,
+            KeyUse::Signing => &mut self.signing,
         }
-        SealingKey { id, secret }
     }
 
     pub(super) fn naming_subkey(&self, label: &str) -> Secret {
         expand(&self.naming, &["fiador naming ", label])
     }
 
-    pub(super) fn newest(&self) -> &SealingKey {
-        self.sealing.last().expect("a ring is made and read with at least one sealing key")
+    /// The key that seals.
+    pub(super) fn newest(&self) -> &RingKey {
+        self.sealing.newest()
     }
 
-    pub(super) fn with_id(&self, id: [u8; 4]) -> Option<&SealingKey> {
-        self.sealing.iter().rev().chain(&self.prepared).find(|key| key.id == id)
+    /// The key that opens what this key sealed.
+    pub(super) fn with_id(&self, id: [u8; 4]) -> Option<&RingKey> {
+        self.sealing.with_id(id)
     }
 
-    /// Whether it may take the place of `other` while everything runs: whatever that one named or sealed, it finds and opens.
+    /// The keys that sign assertions, and those that are published beside.
+    pub(super) fn signing_keys(&self) -> SigningKeys {
+        SigningKeys::of(&self.signing)
+    }
+
+    /// Whether it may take the place of `other` while everything runs: whatever that one named or sealed, it finds and opens. Keys
+    /// that signed may be gone: what they signed holds for minutes.
     pub(super) fn succeeds(&self, other: &Self) -> Result<(), NoSuccessor> {
         if self.fingerprint() != other.fingerprint() {
             return Err(NoSuccessor::OtherNaming);
         }
-        let has = |key: &SealingKey| self.with_id(key.id).is_some_and(|own| own.secret.ct_eq(key.secret.as_slice()).into());
-        if other.sealing.iter().chain(&other.prepared).all(has) { Ok(()) } else { Err(NoSuccessor::KeyMissing) }
+        let has = |key: &RingKey| self.with_id(key.id).is_some_and(|own| own.secret.ct_eq(key.secret.as_slice()).into());
+        if other.sealing.all().all(has) { Ok(()) } else { Err(NoSuccessor::KeyMissing) }
     }
 
     /// The key that hashes what the audit log must not name.
@@ -200,22 +194,16 @@ impl KeyRing {
         self.naming_subkey("audit")
     }
 
+    /// What goes into the hash of each password and is not kept with it. Of the naming key, which is never rotated: a hash takes
+    /// another pepper only together with its password, which nobody keeps.
+    pub(super) fn pepper(&self) -> Zeroizing<[u8; 32]> {
+        self.naming_subkey("password pepper")
+    }
+
     /// What a store keeps to know its ring again: it tells nothing of the keys.
     pub fn fingerprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.naming_subkey("fingerprint")[..16])
     }
-}
-
-impl SealingKey {
-    /// The key that `text`, a secret of its own, leads to; `label` says what it is for.
-    pub(super) fn derive(&self, label: &str, text: &str) -> Secret {
-        expand(&self.secret, &["fiador ", label, " ", text])
-    }
-}
-
-/// An id as people see it: in the file, in the log, on the command line.
-pub(super) fn shown(id: [u8; 4]) -> String {
-    URL_SAFE_NO_PAD.encode(id)
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "a key that is returned by itself leaves a copy on the stack")]
@@ -238,26 +226,11 @@ mod tests {
     use crate::clock::system_random;
 
     #[test]
-    fn a_prepared_key_opens_and_the_next_rotation_lets_it_seal() {
-        let mut ring = KeyRing::generate(&mut system_random());
-        let (first, fingerprint) = (ring.newest().id, ring.fingerprint());
-
-        let prepared = ring.prepare(&mut system_random());
-        assert_eq!((ring.newest().id, ring.with_id(prepared).is_some()), (first, true));
-        assert_eq!(ring.prepare(&mut system_random()), prepared);
-        assert_eq!(ring.rotate(&mut system_random()), prepared);
-        assert_eq!((ring.newest().id, ring.with_id(first).is_some()), (prepared, true));
-        let next = ring.rotate(&mut system_random());
-        assert!(next != prepared && ring.newest().id == next);
-        assert_eq!(ring.fingerprint(), fingerprint);
-    }
-
-    #[test]
     fn a_ring_succeeds_another_when_it_names_alike_and_opens_all_that_was_sealed() {
         let ring = KeyRing::generate(&mut system_random());
         let (mut prepared, mut rotated) = (ring.clone(), ring.clone());
-        prepared.prepare(&mut system_random());
-        rotated.rotate(&mut system_random());
+        prepared.sealing.prepare(&mut system_random());
+        rotated.sealing.rotate(&mut system_random());
 
         assert_eq!([ring.succeeds(&ring), prepared.succeeds(&ring), rotated.succeeds(&ring)], [Ok(()); 3]);
         for (later, earlier) in [(&ring, &prepared), (&ring, &rotated), (&prepared, &rotated), (&rotated, &prepared)] {
@@ -265,7 +238,24 @@ mod tests {
         }
         assert_eq!(KeyRing::generate(&mut system_random()).succeeds(&ring), Err(NoSuccessor::OtherNaming));
         let mut forged = ring.clone();
-        forged.sealing[0].secret = draw(&mut system_random());
+        forged.sealing.keys[0].secret = draw(&mut system_random());
         assert_eq!(forged.succeeds(&ring), Err(NoSuccessor::KeyMissing));
+    }
+
+    #[test]
+    fn a_ring_whose_keys_that_sign_were_all_replaced_still_succeeds_the_one_before() {
+        let ring = KeyRing::generate(&mut system_random());
+        let later = KeyRing { signing: Succession::generate(&mut system_random()), ..ring.clone() };
+
+        assert_eq!(later.succeeds(&ring), Ok(()));
+    }
+
+    #[test]
+    fn each_purpose_of_the_naming_key_has_a_key_of_its_own() {
+        let ring = KeyRing::generate(&mut system_random());
+        let all = [ring.pepper(), ring.audit_key(), ring.naming_subkey("handle"), ring.naming_subkey("signing")];
+
+        assert!(all.iter().enumerate().all(|(at, key)| all[..at].iter().all(|other| other != key)));
+        assert_eq!(ring.pepper(), ring.clone().pepper());
     }
 }

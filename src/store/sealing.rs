@@ -6,7 +6,7 @@ use rand::CryptoRng;
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use super::{Handle, StoreError, ring::SealingKey, vault::Vault};
+use super::{Handle, StoreError, ring::RingKey, vault::Vault};
 use crate::{
     domain::{ApplicationName, IdentityNumber, KeyedHash, Moment, Token, VerificationId},
     wiped::WipedBuffer,
@@ -118,7 +118,7 @@ fn key_id(sealed: &[u8]) -> Option<[u8; 4]> {
 
 fn seal(
     random: &mut (impl CryptoRng + ?Sized),
-    key: &SealingKey,
+    key: &RingKey,
     secret: &Zeroizing<[u8; 32]>,
     context: &[u8],
     plain: &[u8],

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Handle, StoreError,
-    ring::{self, KeyRing, NoSuccessor, SealingKey},
+    ring::{self, KeyRing, NoSuccessor, RingKey, SigningKeys},
 };
 use crate::{
     clock::Chance,
@@ -52,7 +52,7 @@ impl Keys {
     }
 
     /// The key that seals.
-    pub(super) fn newest(&self) -> &SealingKey {
+    pub(super) fn newest(&self) -> &RingKey {
         self.ring.newest()
     }
 
@@ -60,7 +60,7 @@ impl Keys {
     ///
     /// # Errors
     /// `KeyMissing`, told once in the log for each ring: until it has the key, all that it sealed fails.
-    pub(super) fn with_id(&self, id: [u8; 4]) -> Result<&SealingKey, StoreError> {
+    pub(super) fn with_id(&self, id: [u8; 4]) -> Result<&RingKey, StoreError> {
         self.ring.with_id(id).ok_or_else(|| {
             if !self.has_told.swap(true, Ordering::Relaxed) {
                 let sealing_key = ring::shown(id);
@@ -129,15 +129,30 @@ impl Vault {
     /// that is under way may have opened with the ring before: this one opens the same.
     pub fn take_up(&self, ring: KeyRing) {
         let (before, after) = (self.keys.now().newest().id, ring.newest().id);
+        let (signed_before, signing_key) = (self.signing_keys().newest.id, ring.signing_keys().newest.id);
         self.keys.replace(Keys::of(ring));
         if before != after {
             tracing::info!(sealing_key = ring::shown(after), "another key seals from now on");
+        }
+        if signed_before != signing_key {
+            tracing::info!(signing_key, "another key signs from now on");
         }
     }
 
     /// The key that hashes what the audit log must not name.
     pub fn audit_key(&self) -> Zeroizing<[u8; 32]> {
         self.keys.now().ring.audit_key()
+    }
+
+    /// What goes into the hash of each password and is not kept with it. It is never rotated: a hash takes another pepper only
+    /// together with its password, which nobody keeps.
+    pub fn pepper(&self) -> Zeroizing<[u8; 32]> {
+        self.keys.now().ring.pepper()
+    }
+
+    /// The keys that sign assertions now, and those that are published beside.
+    pub fn signing_keys(&self) -> SigningKeys {
+        self.keys.now().ring.signing_keys()
     }
 
     /// The keys that seal and open now.

@@ -1,10 +1,10 @@
-//! How a ring is written: TOML, with the newest sealing key last and a prepared one, if there is one, apart.
+//! How a ring is written: TOML, with the newest key of each use last and a prepared one, if there is one, apart.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{KeyRing, SealingKey, shown};
+use super::{KeyRing, RingKey, Succession, shown};
 
 const HEAD: &str = "# Fiador's keys. Every daemon on the same store needs this file; without it nothing stored can be read.\n";
 
@@ -15,6 +15,11 @@ struct RingForm {
     sealing: Vec<KeyForm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prepared: Option<KeyForm>,
+    /// A ring that was made before there were keys that sign has none.
+    #[serde(default)]
+    signing: Vec<KeyForm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prepared_signing: Option<KeyForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -24,6 +29,25 @@ struct KeyForm {
     key: Zeroizing<String>,
 }
 
+/// What is said of the keys of one use when they are not as we write them.
+struct Faults {
+    id: &'static str,
+    key: &'static str,
+    same_ids: &'static str,
+}
+
+const OF_SEALING: Faults = Faults {
+    id: "a sealing id must be 4 bytes of base64url",
+    key: "a sealing key must be 32 bytes of base64url",
+    same_ids: "two of its sealing keys have one id",
+};
+
+const OF_SIGNING: Faults = Faults {
+    id: "a signing id must be 4 bytes of base64url",
+    key: "a signing key must be 32 bytes of base64url",
+    same_ids: "two of its signing keys have one id",
+};
+
 /// The ring in `text`.
 ///
 /// # Errors
@@ -31,36 +55,53 @@ struct KeyForm {
 pub(super) fn parse(text: &str) -> Result<KeyRing, &'static str> {
     let form: RingForm = toml::from_str(text).map_err(|_| "it has another form than the one we write")?;
     let naming = decode(&form.naming).ok_or("naming must be 32 bytes of base64url")?;
-    let (sealing, prepared) = (form.sealing.iter().map(KeyForm::read).collect::<Result<Vec<_>, _>>()?, form.prepared);
-    let ring = KeyRing { naming, sealing, prepared: prepared.as_ref().map(KeyForm::read).transpose()? };
-    let mut ids: Vec<_> = ring.sealing.iter().chain(&ring.prepared).map(|key| key.id).collect();
-    ids.sort_unstable();
-    if ring.sealing.is_empty() {
+    let sealing = read(&form.sealing, form.prepared.as_ref(), &OF_SEALING)?;
+    if sealing.keys.is_empty() {
         return Err("it has no sealing key");
     }
-    if ids.windows(2).any(|pair| pair[0] == pair[1]) { Err("two of its sealing keys have one id") } else { Ok(ring) }
+    let mut signing = read(&form.signing, form.prepared_signing.as_ref(), &OF_SIGNING)?;
+    if signing.keys.is_empty() {
+        if signing.prepared.is_some() {
+            return Err("it has a prepared signing key and none that signs");
+        }
+        signing.keys.push(KeyRing::first_signing_key(&naming));
+    }
+    Ok(KeyRing { naming, sealing, signing })
 }
 
 /// What [`parse`] reads as this ring.
 pub(super) fn write(ring: &KeyRing) -> Zeroizing<String> {
+    let forms = |keys: &Succession| keys.keys.iter().map(KeyForm::of).collect();
     let form = RingForm {
         naming: encode(ring.naming.as_slice()),
-        sealing: ring.sealing.iter().map(KeyForm::of).collect(),
-        prepared: ring.prepared.as_ref().map(KeyForm::of),
+        sealing: forms(&ring.sealing),
+        prepared: ring.sealing.prepared.as_ref().map(KeyForm::of),
+        signing: forms(&ring.signing),
+        prepared_signing: ring.signing.prepared.as_ref().map(KeyForm::of),
     };
     let body = Zeroizing::new(toml::to_string(&form).expect("a ring is plain data"));
     Zeroizing::new([HEAD, body.as_str()].concat())
 }
 
+/// The keys of one use.
+fn read(keys: &[KeyForm], prepared: Option<&KeyForm>, faults: &Faults) -> Result<Succession, &'static str> {
+    let key = |form: &KeyForm| form.read(faults);
+    let succession =
+        Succession { keys: keys.iter().map(key).collect::<Result<_, _>>()?, prepared: prepared.map(key).transpose()? };
+    let mut ids: Vec<_> = succession.all().map(|key| key.id).collect();
+    ids.sort_unstable();
+    if ids.windows(2).any(|pair| pair[0] == pair[1]) { Err(faults.same_ids) } else { Ok(succession) }
+}
+
 impl KeyForm {
-    fn of(key: &SealingKey) -> Self {
+    fn of(key: &RingKey) -> Self {
         Self { id: shown(key.id), key: encode(key.secret.as_slice()) }
     }
 
-    fn read(&self) -> Result<SealingKey, &'static str> {
-        let id = decode(&self.id).ok_or("a sealing id must be 4 bytes of base64url")?;
-        let secret = decode(&self.key).ok_or("a sealing key must be 32 bytes of base64url")?;
-        Ok(SealingKey { id: **id, secret })
+    fn read(&self, faults: &Faults) -> Result<RingKey, &'static str> {
+        let id = decode(&self.id).ok_or(faults.id)?;
+        let secret = decode(&self.key).ok_or(faults.key)?;
+        Ok(RingKey { id: **id, secret })
     }
 }
 
@@ -81,23 +122,42 @@ mod tests {
 
     use super::*;
 
-    fn ring() -> impl Strategy<Value = KeyRing> {
+    type RawKeys = (Vec<([u8; 4], [u8; 32])>, bool);
+
+    fn keys() -> impl Strategy<Value = RawKeys> {
         let keys = vec(any::<([u8; 4], [u8; 32])>(), 1..6).prop_filter("ids differ", |keys| {
             keys.iter().enumerate().all(|(at, key)| keys[..at].iter().all(|other| other.0 != key.0))
         });
-        (any::<[u8; 32]>(), keys, any::<bool>()).prop_map(|(naming, keys, has_prepared)| {
-            let key = |(id, secret)| SealingKey { id, secret: Box::new(Zeroizing::new(secret)) };
-            let mut sealing: Vec<_> = keys.into_iter().map(key).collect();
-            let prepared = if has_prepared && sealing.len() > 1 { sealing.pop() } else { None };
-            KeyRing { naming: Box::new(Zeroizing::new(naming)), sealing, prepared }
+        (keys, any::<bool>())
+    }
+
+    fn succession((keys, has_prepared): RawKeys) -> Succession {
+        let key = |(id, secret)| RingKey { id, secret: Box::new(Zeroizing::new(secret)) };
+        let mut keys: Vec<_> = keys.into_iter().map(key).collect();
+        let prepared = if has_prepared && keys.len() > 1 { keys.pop() } else { None };
+        Succession { keys, prepared }
+    }
+
+    fn ring() -> impl Strategy<Value = KeyRing> {
+        (any::<[u8; 32]>(), keys(), keys()).prop_map(|(naming, sealing, signing)| KeyRing {
+            naming: Box::new(Zeroizing::new(naming)),
+            sealing: succession(sealing),
+            signing: succession(signing),
         })
     }
 
-    /// All that a ring is: the naming key, the sealing keys in turn, then the prepared one behind a mark.
+    /// All that a ring is: the naming key, then the keys of each use in turn, the prepared one behind a mark.
     fn insides(ring: &KeyRing) -> Vec<Vec<u8>> {
-        let key = |key: &SealingKey| [key.id.as_slice(), key.secret.as_slice()].concat();
-        let prepared = ring.prepared.iter().flat_map(|prepared| [b"prepared".to_vec(), key(prepared)]);
-        std::iter::once(ring.naming.to_vec()).chain(ring.sealing.iter().map(key)).chain(prepared).collect()
+        let key = |key: &RingKey| [key.id.as_slice(), key.secret.as_slice()].concat();
+        let of_use = |keys: &Succession| {
+            let prepared = keys.prepared.iter().flat_map(|prepared| [b"prepared".to_vec(), key(prepared)]);
+            keys.keys.iter().map(key).chain(prepared).collect::<Vec<_>>()
+        };
+        [vec![ring.naming.to_vec()], of_use(&ring.sealing), vec![b"signing".to_vec()], of_use(&ring.signing)].concat()
+    }
+
+    fn derived(ring: &KeyRing) -> Succession {
+        Succession { keys: vec![KeyRing::first_signing_key(&ring.naming)], prepared: None }
     }
 
     proptest! {
@@ -115,7 +175,11 @@ mod tests {
             let cut = cut.index(text.len());
 
             if let Ok(read) = parse(&text[..cut]) {
-                prop_assert!(insides(&ring).starts_with(&insides(&read)));
+                let (before, after) = (insides(&ring), insides(&read));
+                let all_but_signing = after.iter().take_while(|part| **part != b"signing").count();
+                prop_assert!(before.starts_with(&after[..all_but_signing]));
+                let first_of_its_naming = insides(&KeyRing { signing: derived(&read), ..read.clone() });
+                prop_assert!(before.starts_with(&after) || after == first_of_its_naming);
             }
         }
 
@@ -130,13 +194,33 @@ mod tests {
         let (naming, id, key) = ("A".repeat(43), "AQIDBA", "B".repeat(42) + "A");
         let ring = parse(&format!("{HEAD}naming = \"{naming}\"\n\n[[sealing]]\nid = \"{id}\"\nkey = \"{key}\"\n")).unwrap();
 
-        assert_eq!((ring.newest().id, ring.prepared.is_none()), ([1, 2, 3, 4], true));
+        assert_eq!((ring.newest().id, ring.sealing.prepared.is_none()), ([1, 2, 3, 4], true));
+    }
+
+    #[test]
+    fn rings_without_a_key_that_signs_agree_on_one_and_keep_it_when_they_are_written() {
+        let first_form = |naming: char| {
+            let naming = naming.to_string().repeat(42) + "A";
+            format!("{HEAD}naming = \"{naming}\"\n\n[[sealing]]\nid = \"AQIDBA\"\nkey = \"{}A\"\n", "B".repeat(42))
+        };
+        let read = |text: &str| {
+            let newest = parse(text).unwrap().signing_keys().newest;
+            (newest.id, newest.seed)
+        };
+        let first = read(&first_form('C'));
+
+        assert_eq!(read(&first_form('C')), first);
+        assert_ne!(read(&first_form('D')).1, first.1);
+        let written = write(&parse(&first_form('C')).unwrap());
+        assert!(written.contains("[[signing]]"));
+        assert_eq!(read(&written), first);
     }
 
     #[test]
     fn what_is_no_ring_is_refused_without_a_word_of_its_keys() {
         let (key, other) = ("A".repeat(43), "B".repeat(42) + "A");
         let sealing = |id: &str| format!("[[sealing]]\nid = \"{id}\"\nkey = \"{key}\"\n");
+        let signing = |id: &str| format!("[[signing]]\nid = \"{id}\"\nkey = \"{key}\"\n");
         for (text, expected) in [
             (String::new(), "another form"),
             (format!("naming = \"{key}\"\nsealing = []\n"), "no sealing key"),
@@ -146,6 +230,16 @@ mod tests {
             (format!("naming = \"{key}\"\n{0}{0}", sealing("AQIDBA")), "have one id"),
             (format!("naming = \"{key}\"\n{}[prepared]\nid = \"AQIDBA\"\nkey = \"{other}\"\n", sealing("AQIDBA")), "have one id"),
             (format!("naming = \"{key}\"\nmore = 1\n{}", sealing("AQIDBA")), "another form"),
+            (format!("naming = \"{key}\"\n{0}{1}{1}", sealing("AQIDBA"), signing("AQIDBA")), "signing keys have one id"),
+            (format!("naming = \"{key}\"\n{}{}", sealing("AQIDBA"), signing("AQID")), "a signing id must be"),
+            (
+                format!("naming = \"{key}\"\n{}[[signing]]\nid = \"AQIDBA\"\nkey = \"AAAA\"\n", sealing("AQIDBA")),
+                "a signing key must",
+            ),
+            (
+                format!("naming = \"{key}\"\n{}[prepared_signing]\nid = \"AQIDBA\"\nkey = \"{other}\"\n", sealing("AQIDBA")),
+                "none that signs",
+            ),
         ] {
             let refused = parse(&text).err().unwrap();
             assert!(refused.contains(expected) && !refused.contains(&key), "{text}: {refused}");
