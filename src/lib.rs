@@ -48,6 +48,7 @@ pub mod live;
 pub mod mail;
 pub mod messages;
 pub mod meters;
+pub mod passwords;
 mod planted;
 pub mod private_file;
 pub mod store;

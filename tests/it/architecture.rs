@@ -50,6 +50,8 @@ const PARTS: &[Part] = &[
     Part { path: "private_file", ours: &[], crates: &["rustix"] },
     // asked by what a test can spoil
     Part { path: "planted", ours: &[], crates: &["fail"] },
+    // the blocking pool, and the bound before it
+    Part { path: "passwords", ours: &["clock", "domain"], crates: &["tokio"] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it
     // it counts what asks come to, in the words of the crate `metrics`
