@@ -32,6 +32,7 @@
 pub mod actors;
 pub mod api_key;
 pub mod app;
+pub mod assertions;
 pub mod audit;
 pub mod cli;
 pub mod clock;

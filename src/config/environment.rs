@@ -35,6 +35,8 @@ const KEYS: &[(&str, Set)] = &[
     ("mail.templates_dir", |settings, text| set(&mut settings.mail.templates_dir, text)),
     ("dev.inbox", |settings, text| set(&mut settings.dev.inbox, text)),
     ("audit.to", |settings, text| set(&mut settings.audit.to, text)),
+    ("assertions.issuer", |settings, text| set(&mut settings.assertions.issuer, text)),
+    ("assertions.ttl_seconds", |settings, text| set(&mut settings.assertions.ttl_seconds, text)),
     ("log.level", |settings, text| set(&mut settings.log.level, text)),
     ("log.format", |settings, text| set(&mut settings.log.format, text)),
     ("metrics.listen", |settings, text| set(&mut settings.metrics.listen, text)),

@@ -2,6 +2,7 @@
 //! its unit, range and default stand in `config.toml`.
 
 mod applications;
+mod assertions;
 mod audit;
 mod compat;
 mod environment;
@@ -40,6 +41,7 @@ pub use store::{RedisServer, Store};
 pub use tls::{Tls, TlsUnusable};
 
 use crate::{
+    assertions::Issuer,
     audit::Destination,
     domain::{Application, EmailAddress},
     mail::templates::Templates,
@@ -85,6 +87,8 @@ pub struct Config {
     pub demo_sender: Option<EmailAddress>,
     /// Where the audit log goes; default nowhere.
     pub audit: Option<Destination>,
+    /// Who issues assertions, and for how long they hold; default `fiador`, 300 s.
+    pub assertions: Issuer,
     /// What is logged, and how.
     pub log: Log,
     /// Where `GET /metrics` listens; default `127.0.0.1:8421`. None: nothing is measured.

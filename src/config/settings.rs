@@ -20,6 +20,7 @@ pub(super) struct Settings {
     pub mail: MailSettings,
     pub dev: DevSettings,
     pub audit: AuditSettings,
+    pub assertions: AssertionSettings,
     pub log: LogSettings,
     pub shutdown: ShutdownSettings,
     pub metrics: MetricsSettings,
@@ -38,6 +39,7 @@ impl Default for Settings {
             mail: MailSettings::default(),
             dev: DevSettings::default(),
             audit: AuditSettings::default(),
+            assertions: AssertionSettings::default(),
             log: LogSettings::default(),
             shutdown: ShutdownSettings::default(),
             metrics: MetricsSettings::default(),
@@ -109,6 +111,19 @@ pub(super) struct DevSettings {
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct AuditSettings {
     pub to: String,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct AssertionSettings {
+    pub issuer: String,
+    pub ttl_seconds: i64,
+}
+
+impl Default for AssertionSettings {
+    fn default() -> Self {
+        Self { issuer: "fiador".to_owned(), ttl_seconds: 300 }
+    }
 }
 
 #[derive(Clone, Deserialize)]

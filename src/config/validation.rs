@@ -54,6 +54,7 @@ impl Validation {
             applications,
             demo_sender,
             audit: self.audit(&settings.audit)?,
+            assertions: self.assertions(&settings.assertions)?,
             log: self.log(&settings.log)?,
             metrics: self.metrics(&settings.metrics)?,
             shutdown_grace: Duration::from_secs(self.in_range(

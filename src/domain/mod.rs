@@ -13,6 +13,7 @@ mod moment;
 mod names;
 mod queued_message;
 mod refusal;
+mod signed_in;
 mod token;
 pub mod transitions;
 mod verification;
@@ -30,6 +31,7 @@ pub use moment::Moment;
 pub use names::{ApplicationName, MailId, NameError, OperationId, Purpose, VerificationId};
 pub use queued_message::{LEASE, LEAST_LIFE, QueuedMessage};
 pub use refusal::Refusal;
+pub use signed_in::{SignInMethod, SignedIn};
 pub use token::Token;
 pub use verification::{CheckNote, End, KeyedHash, Tombstone, Verification};
 pub use views::{

@@ -52,6 +52,7 @@ const PARTS: &[Part] = &[
     Part { path: "planted", ours: &[], crates: &["fail"] },
     // the blocking pool, and the bound before it
     Part { path: "passwords", ours: &["clock", "domain"], crates: &["tokio"] },
+    Part { path: "assertions", ours: &["domain", "live", "store"], crates: &[] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it
     // it counts what asks come to, in the words of the crate `metrics`
@@ -92,7 +93,7 @@ const PARTS: &[Part] = &[
         crates: &["fail", "hyper", "hyper_util", "metrics", "minijinja", "tokio", "tower", "warp"],
     },
     // `mail` for the words of `tls` alone, `redis` to read its URLs
-    Part { path: "config", ours: &["api_key", "audit", "domain", "mail", "private_file"], crates: &["redis"] },
+    Part { path: "config", ours: &["api_key", "assertions", "audit", "domain", "mail", "private_file"], crates: &["redis"] },
     Part { path: "demo", ours: &["api_key", "domain", "private_file"], crates: &[] },
     // `supervision` is told where a panic was, `foreseen` knows which ones are not to be told of
     Part { path: "telemetry", ours: &["config", "foreseen", "supervision"], crates: &["tracing_subscriber"] },
