@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     api_key::ApiKey,
-    domain::{ApiKeyGrant, Application, ApplicationName, EmailAddress, Limits, Locale, Lookup},
+    domain::{ApiKeyGrant, Application, ApplicationName, EmailAddress, Limits, Locale, Lookup, SecondStep},
     private_file::{PrivateFile, PrivateFileError},
 };
 
@@ -71,6 +71,7 @@ pub fn declaration(sender: &EmailAddress, keys: Vec<ApiKeyGrant>) -> Application
         reply_to: None,
         lookup: Lookup::Id,
         number_in_subject: false,
+        second_step: SecondStep::Number,
         is_test: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),

@@ -8,9 +8,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::domain::{
-    ApplicationName, Approval, Charge, Claimed, DeliveryStatus, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailCounts,
-    MailId, MailPage, MailView, MessageKey, MessageOutcome, Moment, OperationId, Principal, Purpose, Refusal, Scope, Token,
-    VerificationId, VerificationView,
+    ApplicationName, Approval, Attributes, Charge, Claimed, DeliveryStatus, EmailAddress, FirstStep, IdentityNumber,
+    LeasedMessage, Locale, MailCounts, MailId, MailPage, MailView, MessageKey, MessageOutcome, Moment, OperationId, PasswordHash,
+    PasswordProof, Principal, Purpose, Refusal, Scope, SignedIn, Token, UserAt, UserExport, UserId, UserView, VerificationId,
+    VerificationView,
 };
 
 /// Why a request was not fulfilled.
@@ -191,6 +192,167 @@ pub struct RetryMail {
     pub operation: OperationId,
 }
 
+/// HTTP or in process -> Gateway. `Ok` means that the user is kept, and the verification of its address, if one is wanted, is
+/// started. A lost reply means unknown: asking again with the same `operation` and body finds the same user.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<CreatedUser, Failure>")]
+pub struct CreateUser {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// Its address, as the person gave it.
+    pub email: String,
+    /// Its password, 8 to 256 characters; none: it signs in by number alone.
+    pub password: Option<Zeroizing<String>>,
+    /// What is to be kept of it: a JSON object's text, at most 4 KiB; none: `{}`.
+    pub attributes: Option<String>,
+    /// The language of its mails, a tag such as `es-MX`; none: the application's.
+    pub locale: Option<String>,
+    /// Whether its address is to be verified now, by a number with the purpose `confirm-address`.
+    pub is_verified: bool,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// A user that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedUser {
+    /// As it stands.
+    pub user: UserView,
+    /// The verification of its address, if one is wanted.
+    pub verification: Option<VerificationView>,
+}
+
+/// HTTP or in process -> Gateway. A user as it stands now. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<UserView, Failure>")]
+pub struct ReadUser {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The user's id.
+    pub id: String,
+}
+
+/// HTTP or in process -> Gateway. The user who has this address. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<UserView, Failure>")]
+pub struct FindUser {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The address.
+    pub email: String,
+}
+
+/// HTTP or in process -> Gateway. `Ok` means that it is changed so. Asking again is safe.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<UserView, Failure>")]
+pub struct UpdateUser {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The user's id.
+    pub id: String,
+    /// All its attributes from now on; none: as they are.
+    pub attributes: Option<String>,
+    /// Its language, or none of its own; none: as it is.
+    pub locale: Option<Option<String>>,
+}
+
+/// HTTP or in process -> Gateway. `Ok` means that nothing is kept of the user and its address but its budgets. Asking again is
+/// safe, and finds nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct DeleteUser {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The user's id.
+    pub id: String,
+}
+
+/// HTTP or in process -> Gateway. All that is kept of a user, but for hashes. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<UserExport, Failure>")]
+pub struct ExportUser {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The user's id.
+    pub id: String,
+}
+
+/// HTTP or in process -> Gateway. `Ok` means that the new password holds, and that a mail will tell the user. A lost reply means
+/// unknown: a sign-in tells.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct SetPassword {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// The user's id.
+    pub id: String,
+    /// The new one, 8 to 256 characters.
+    pub password: Zeroizing<String>,
+    /// What proves that it may be set.
+    pub proof: PresentedProof,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// What proves that a password may be set.
+#[derive(Clone)]
+pub enum PresentedProof {
+    /// The old one.
+    OldPassword(Zeroizing<String>),
+    /// The id of a verification with the purpose `reset-password`, approved within the last ten minutes and not used so before.
+    Verification(String),
+}
+
+/// HTTP or in process -> Gateway. `Ok` means that it was the right password. An unknown address, a wrong password and one that may
+/// not be tried at present get the same refusal after the same work. A lost reply means unknown: asking again is safe.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<SignInAnswer, Failure>")]
+pub struct SignIn {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// Who signs in.
+    pub email: String,
+    /// The password.
+    pub password: Zeroizing<String>,
+    /// The end user's IP address, as the application saw it.
+    pub context_ip: Option<String>,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// What follows the right password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignInAnswer {
+    /// Nothing: the user is signed in.
+    SignedIn(UserSignedIn),
+    /// A number, on its way; presenting it signs the user in.
+    NumberSent(VerificationView),
+}
+
+/// A user who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSignedIn {
+    /// What is known of it.
+    pub signed_in: SignedIn,
+    /// The same, signed: a JWT.
+    pub assertion: String,
+}
+
+/// HTTP or in process -> Gateway. `Ok` is given whether the application has such a user or not; if it has, a number is on its way,
+/// and presenting it signs the user in. A lost reply means unknown: as [`StartVerification`].
+#[derive(Clone, Message)]
+#[rtype(result = "Result<VerificationView, Failure>")]
+pub struct SignInByNumber {
+    /// Who asks.
+    pub application: ApplicationName,
+    /// Who signs in.
+    pub email: String,
+    /// The end user's IP address, as the application saw it.
+    pub context_ip: Option<String>,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
 /// HTTP -> Gateway. Which parts are not up, or not as they should be, and why; empty when all are.
 #[derive(Message)]
 #[rtype(result = "Result<Vec<NotReady>, Failure>")]
@@ -240,6 +402,8 @@ pub struct OpenVerification {
     pub is_test: bool,
     /// Whether the Mailer has room: then the first lease comes with the reply.
     pub with_lease: bool,
+    /// What came before it, if it is to sign a user in; where there is none, it looks the same and no mail is sent.
+    pub signs_in: Option<FirstStep>,
     /// Why nothing may be opened, if that is so: what all but a repetition is told.
     pub refusal: Option<Refusal>,
     /// Names this attempt.
@@ -379,6 +543,150 @@ pub struct RequeueMail {
     pub application: ApplicationName,
     /// Which.
     pub id: MailId,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// Gateway -> store. `Ok` means that the user is kept, and its verification stored. A lost reply means unknown: the same
+/// `operation` finds the same user.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<KeptUser, Failure>")]
+pub struct KeepUser {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Its address.
+    pub address: EmailAddress,
+    /// What its application keeps of it.
+    pub attributes: Attributes,
+    /// The language of its mails; none: its application's.
+    pub locale: Option<Locale>,
+    /// Its password's hash.
+    pub password: Option<PasswordHash>,
+    /// The verification of its address.
+    pub verification: Option<Box<OpenVerification>>,
+    /// Names this attempt.
+    pub operation: OperationId,
+}
+
+/// A user that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptUser {
+    /// As it stands.
+    pub user: UserView,
+    /// The verification of its address.
+    pub opened: Option<Opened>,
+    /// Whether it had been asked for before, by the same operation.
+    pub is_repetition: bool,
+}
+
+/// Gateway -> store. A user as it stands now. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<UserView, Failure>")]
+pub struct LookUpUser {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub user: UserAt,
+}
+
+/// Gateway -> store. `Ok` means that it is changed so. Asking again is safe.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<UserView, Failure>")]
+pub struct ReviseUser {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: UserId,
+    /// All its attributes from now on; none: as they are.
+    pub attributes: Option<Attributes>,
+    /// Its language, or none of its own; none: as it is.
+    pub locale: Option<Option<Locale>>,
+}
+
+/// Gateway -> store. `Ok` means that nothing is kept of it but its address's budgets. Asking again finds nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct ForgetUser {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: UserId,
+}
+
+/// Gateway -> store. All that is kept of a user. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<UserExport, Failure>")]
+pub struct GatherUser {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which.
+    pub id: UserId,
+}
+
+/// Gateway -> store. Charges a presented password to its address before it is compared, whether there is such a user or not. A
+/// lost reply may have charged what comes back by itself.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<Option<Credentials>, Failure>")]
+pub struct BeginSignIn {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Who.
+    pub user: UserAt,
+}
+
+/// What a presented password is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Whose.
+    pub id: UserId,
+    /// Its hash.
+    pub hash: PasswordHash,
+}
+
+/// Gateway -> store. It was the right password: gives back what it was charged, and starts the second step. A lost reply means
+/// unknown: the same `operation` of the second step finds the same verification.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<FinishedSignIn, Failure>")]
+pub struct FinishSignIn {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Who.
+    pub id: UserId,
+    /// What the password was compared with.
+    pub hash: PasswordHash,
+    /// Its hash under today's parameters, where they were raised.
+    pub rehashed: Option<PasswordHash>,
+    /// The number that is to follow.
+    pub second_step: Option<Box<OpenVerification>>,
+}
+
+/// A sign-in whose password was right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedSignIn {
+    /// Who signed in.
+    pub signed_in: SignedIn,
+    /// The number that is to follow, on its way.
+    pub opened: Option<Opened>,
+}
+
+/// Gateway -> store. `Ok` means that the password is set and a mail that says so is queued. A lost reply means unknown.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub struct ReplacePassword {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which user.
+    pub id: UserId,
+    /// Why it may be set.
+    pub proof: PasswordProof,
+    /// The new one's hash.
+    pub hash: PasswordHash,
+    /// The domain of the notice's `Message-ID`.
+    pub mail_domain: String,
+    /// The notice's language where the user has none.
+    pub locale: Locale,
+    /// Whether its application is a test one.
+    pub is_test: bool,
     /// Names this attempt.
     pub operation: OperationId,
 }

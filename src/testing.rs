@@ -12,8 +12,8 @@ use crate::{
     clock::{Clock, Hand},
     config::Config,
     domain::{
-        Application, ApplicationName, Approval, EmailAddress, Limits, Locale, Lookup, OperationId, Token, VerificationId,
-        VerificationView,
+        Application, ApplicationName, Approval, EmailAddress, Limits, Locale, Lookup, OperationId, SecondStep, Token,
+        VerificationId, VerificationView,
     },
     messages::{
         CancelVerification, CapturedMail, CheckNumber, Failure, ReadInbox, ReadVerification, ResendVerification,
@@ -164,6 +164,7 @@ fn application() -> Application {
         reply_to: None,
         lookup: Lookup::Id,
         number_in_subject: false,
+        second_step: SecondStep::Number,
         is_test: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),

@@ -5,9 +5,10 @@ use strum::VariantNames;
 use crate::{
     domain::{Budget, Refusal},
     messages::{
-        AskMailReadiness, AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
-        EndVerification, Failure, FindMails, LookUpMail, LookUpVerification, MailQueued, OpenVerification, RefundStart,
-        RequeueMail, ResendMail, SettleMessage,
+        AskMailReadiness, AskStoreReadiness, BeginSignIn, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
+        EndVerification, Failure, FindMails, FinishSignIn, ForgetUser, GatherUser, KeepUser, LookUpMail, LookUpUser,
+        LookUpVerification, MailQueued, OpenVerification, RefundStart, ReplacePassword, RequeueMail, ResendMail, ReviseUser,
+        SettleMessage,
     },
     supervision::{Ask, AskError, Guarded},
 };
@@ -40,6 +41,22 @@ pub struct StoreAsks {
     pub look_up_mail: Ask<LookUpMail>,
     /// Has one tried now.
     pub requeue_mail: Ask<RequeueMail>,
+    /// Keeps a user.
+    pub keep_user: Ask<KeepUser>,
+    /// Looks at one.
+    pub look_up_user: Ask<LookUpUser>,
+    /// Changes what is kept of one.
+    pub revise_user: Ask<ReviseUser>,
+    /// Forgets one.
+    pub forget_user: Ask<ForgetUser>,
+    /// Gathers all that is kept of one.
+    pub gather_user: Ask<GatherUser>,
+    /// Charges a presented password.
+    pub begin_sign_in: Ask<BeginSignIn>,
+    /// Ends a sign-in whose password was right.
+    pub finish_sign_in: Ask<FinishSignIn>,
+    /// Sets a password.
+    pub replace_password: Ask<ReplacePassword>,
     /// Leases due mails.
     pub claim: Ask<ClaimMessages>,
     /// Settles a lease.
@@ -66,6 +83,14 @@ impl StoreAsks {
             + Handler<FindMails>
             + Handler<LookUpMail>
             + Handler<RequeueMail>
+            + Handler<KeepUser>
+            + Handler<LookUpUser>
+            + Handler<ReviseUser>
+            + Handler<ForgetUser>
+            + Handler<GatherUser>
+            + Handler<BeginSignIn>
+            + Handler<FinishSignIn>
+            + Handler<ReplacePassword>
             + Handler<ClaimMessages>
             + Handler<SettleMessage>
             + Handler<CountMails>
@@ -83,6 +108,14 @@ impl StoreAsks {
             find_mails: store.asks(),
             look_up_mail: store.asks(),
             requeue_mail: store.asks(),
+            keep_user: store.asks(),
+            look_up_user: store.asks(),
+            revise_user: store.asks(),
+            forget_user: store.asks(),
+            gather_user: store.asks(),
+            begin_sign_in: store.asks(),
+            finish_sign_in: store.asks(),
+            replace_password: store.asks(),
             claim: store.asks(),
             settle: store.asks(),
             count_mails: store.asks_apart(SIDE_PERMITS),

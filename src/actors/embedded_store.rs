@@ -7,9 +7,9 @@ use actix::prelude::*;
 use super::store_requests::{self as requests, answer_from_records};
 use crate::{
     messages::{
-        AskStoreReadiness, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure,
-        FindMails, LookUpMail, LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, RequeueMail, ResendMail,
-        SettleMessage,
+        AskStoreReadiness, BeginSignIn, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification,
+        Failure, FindMails, FinishSignIn, ForgetUser, GatherUser, KeepUser, LookUpMail, LookUpUser, LookUpVerification, NotReady,
+        OpenVerification, Probe, RefundStart, ReplacePassword, RequeueMail, ResendMail, ReviseUser, SettleMessage,
     },
     store::embedded::Writer,
 };
@@ -46,6 +46,14 @@ answer_from_records! { EmbeddedStore:
     FindMails => requests::find_mails,
     LookUpMail => requests::look_up_mail,
     RequeueMail => requests::requeue_mail,
+    KeepUser => requests::keep_user,
+    LookUpUser => requests::look_up_user,
+    ReviseUser => requests::revise_user,
+    ForgetUser => requests::forget_user,
+    GatherUser => requests::gather_user,
+    BeginSignIn => requests::begin_sign_in,
+    FinishSignIn => requests::finish_sign_in,
+    ReplacePassword => requests::replace_password,
     ClaimMessages => requests::claim,
     SettleMessage => requests::settle,
     CountMails => requests::count_mails,

@@ -314,6 +314,7 @@ fn opening(application: &Application, ask: StartVerification, ip: Option<EndUser
         application: ask.application,
         operation: ask.operation,
         with_lease: false,
+        signs_in: None,
         refusal: None,
         address,
         purpose,

@@ -2,18 +2,22 @@
 
 use crate::{
     domain::{
-        ApplicationName, Approval, Charge, Claimed, MailCounts, MailPage, MailView, NUMBER_MISSES, Refusal, VerificationView,
-        transitions::Mailing,
+        ApplicationName, Approval, Charge, Claimed, MailCounts, MailPage, MailView, NUMBER_MISSES, Refusal, UserExport, UserView,
+        VerificationView, transitions::Mailing,
     },
     messages::{
-        ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification, Failure, FindMails, LookUpMail,
-        LookUpVerification, OpenVerification, Opened, RefundStart, RequeueMail, ResendMail, SettleMessage,
+        BeginSignIn, ChargeStart, ClaimMessages, CountMails, Credentials, DecideByNumber, DecideCheck, EndVerification, Failure,
+        FindMails, FinishSignIn, FinishedSignIn, ForgetUser, GatherUser, KeepUser, KeptUser, LookUpMail, LookUpUser,
+        LookUpVerification, OpenVerification, Opened, RefundStart, ReplacePassword, RequeueMail, ResendMail, ReviseUser,
+        SettleMessage,
     },
     planted::{Bug, is_planted},
     store::{
         PageRequest, Records, StoreError,
         operations::{
-            Cancelling, Charging, Checking, Counting, Looking, Reading, Resending, Retrying, Settling, StartRequest, Starting,
+            BeginningSignIn, Cancelling, ChangingUser, Charging, Checking, Counting, ExportingUser, FinishingSignIn,
+            ForgettingUser, KeepingUser, Looking, LookingUpUser, PasswordRequest, PasswordSignIn, Reading, Resending, Retrying,
+            SettingPassword, Settling, StartRequest, Starting, UserRequest,
         },
         page,
     },
@@ -24,7 +28,11 @@ use crate::{
 const FEW_MISSES: u32 = NUMBER_MISSES.at_once / 2;
 
 pub(super) async fn open(records: &impl Records, ask: OpenVerification) -> Result<Opened, Failure> {
-    let request = StartRequest {
+    Ok(opened(records.run(Starting::new(records.vault(), start(ask))).await.map_err(failure)??))
+}
+
+fn start(ask: OpenVerification) -> StartRequest {
+    StartRequest {
         application: ask.application,
         address: ask.address,
         token: ask.token,
@@ -38,10 +46,10 @@ pub(super) async fn open(records: &impl Records, ask: OpenVerification) -> Resul
         is_found_by_number: ask.is_found_by_number,
         is_test: ask.is_test,
         with_lease: ask.with_lease,
+        signs_in: ask.signs_in,
         refusal: ask.refusal,
         operation: ask.operation,
-    };
-    Ok(opened(records.run(Starting::new(records.vault(), request)).await.map_err(failure)??))
+    }
 }
 
 fn opened(mailing: Mailing) -> Opened {
@@ -158,6 +166,57 @@ pub(super) async fn requeue_mail(records: &impl Records, ask: RequeueMail) -> Re
     let RequeueMail { application, id, operation } = ask;
     let retrying = Retrying::new(records.vault(), &application, id, &operation).ok_or(Refusal::NotFound)?;
     Ok(records.run(retrying).await.map_err(failure)??)
+}
+
+pub(super) async fn keep_user(records: &impl Records, ask: KeepUser) -> Result<KeptUser, Failure> {
+    let KeepUser { application, address, attributes, locale, password, verification, operation } = ask;
+    let verification = verification.map(|verification| start(*verification));
+    let request = UserRequest { application, address, attributes, locale, password, verification, operation };
+    let kept = records.run(KeepingUser::new(records.vault(), request)).await.map_err(failure)??;
+    Ok(KeptUser { user: kept.user, opened: kept.mailing.map(opened), is_repetition: kept.is_repetition })
+}
+
+pub(super) async fn look_up_user(records: &impl Records, ask: LookUpUser) -> Result<UserView, Failure> {
+    let looking = LookingUpUser::new(records.vault(), ask.application, &ask.user).ok_or(Refusal::NotFound)?;
+    Ok(records.run(looking).await.map_err(failure)??)
+}
+
+pub(super) async fn revise_user(records: &impl Records, ask: ReviseUser) -> Result<UserView, Failure> {
+    let ReviseUser { application, id, attributes, locale } = ask;
+    let changing = ChangingUser::new(records.vault(), application, &id, attributes, locale).ok_or(Refusal::NotFound)?;
+    Ok(records.run(changing).await.map_err(failure)??)
+}
+
+pub(super) async fn forget_user(records: &impl Records, ask: ForgetUser) -> Result<(), Failure> {
+    let forgetting = ForgettingUser::new(records.vault(), ask.application, &ask.id).ok_or(Refusal::NotFound)?;
+    Ok(records.run(forgetting).await.map_err(failure)??)
+}
+
+pub(super) async fn gather_user(records: &impl Records, ask: GatherUser) -> Result<UserExport, Failure> {
+    let exporting = ExportingUser::new(records.vault(), ask.application, &ask.id).ok_or(Refusal::NotFound)?;
+    Ok(records.run(exporting).await.map_err(failure)??)
+}
+
+pub(super) async fn begin_sign_in(records: &impl Records, ask: BeginSignIn) -> Result<Option<Credentials>, Failure> {
+    let beginning = BeginningSignIn::new(records.vault(), ask.application, &ask.user).ok_or(Refusal::NotFound)?;
+    let found = records.run(beginning).await.map_err(failure)?;
+    Ok(found.map(|(id, hash)| Credentials { id, hash }))
+}
+
+pub(super) async fn finish_sign_in(records: &impl Records, ask: FinishSignIn) -> Result<FinishedSignIn, Failure> {
+    let FinishSignIn { application, id, hash, rehashed, second_step } = ask;
+    let second_step = second_step.map(|second_step| start(*second_step));
+    let request = PasswordSignIn { application, id, hash, rehashed, second_step };
+    let finishing = FinishingSignIn::new(records.vault(), request).ok_or(Refusal::NotFound)?;
+    let (signed_in, mailing) = records.run(finishing).await.map_err(failure)??;
+    Ok(FinishedSignIn { signed_in, opened: mailing.map(opened) })
+}
+
+pub(super) async fn replace_password(records: &impl Records, ask: ReplacePassword) -> Result<(), Failure> {
+    let ReplacePassword { application, id, proof, hash, mail_domain, locale, is_test, operation } = ask;
+    let request = PasswordRequest { application, id, proof, hash, mail_domain, locale, is_test, operation };
+    let setting = SettingPassword::new(records.vault(), request).ok_or(Refusal::NotFound)?;
+    Ok(records.run(setting).await.map_err(failure)??)
 }
 
 pub(super) async fn claim(records: &impl Records, ask: ClaimMessages) -> Result<Claimed, Failure> {

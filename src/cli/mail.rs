@@ -25,7 +25,7 @@ const SAMPLE_ADDRESS: &str = "ada@example.org";
 pub(super) enum MailCommand {
     /// Writes the mail that would be sent, head and body, with a number that is nobody's.
     Preview {
-        /// Why the number is asked for: sign-in, confirm-address, reset-password, or a word of the application's own.
+        /// Why it is sent: sign-in, confirm-address, reset-password, a word of the application's own, or password-changed.
         #[arg(long, default_value = "sign-in")]
         purpose: String,
         /// The mail's language, such as en or es-MX; without it the application's.
@@ -42,7 +42,7 @@ pub(super) enum MailCommand {
 impl MailCommand {
     pub fn run(self) -> Result<ExitCode, Refusal> {
         let Self::Preview { purpose, locale, application, file } = self;
-        let purpose = Purpose::parse(&purpose).map_err(|error| Refusal(format!("--purpose {error}")))?;
+        let purpose = Purpose::of_mail(&purpose).map_err(|error| Refusal(format!("--purpose {error}")))?;
         let locale = locale.map(|text| Locale::parse(&text)).transpose().map_err(|error| Refusal(format!("--locale {error}")))?;
         let config = load(file.config.as_deref())?;
         let application = choose(&config, application.as_deref())?;
@@ -86,7 +86,7 @@ fn sample(application: &Application, purpose: Purpose, locale: Locale) -> Leased
         leased_at: now,
         application: application.name.clone(),
         address: EmailAddress::parse(SAMPLE_ADDRESS).expect("a constant address"),
-        number: IdentityNumber::parse(digits).expect("at least six digits"),
+        number: (!purpose.is_notice()).then(|| IdentityNumber::parse(digits).expect("at least six digits")),
         purpose,
         locale,
         started_at: now,

@@ -7,7 +7,7 @@ use super::{
     validation::Validation,
 };
 use crate::{
-    domain::{Allowance, Application, ApplicationName, EmailAddress, Limits, Locale, Lookup, Purpose, TtlLimits},
+    domain::{Allowance, Application, ApplicationName, EmailAddress, Limits, Locale, Lookup, Purpose, SecondStep, TtlLimits},
     mail::templates::Templates,
 };
 
@@ -73,10 +73,19 @@ impl Validation {
             reply_to: settings.reply_to.as_ref().map(|text| self.address(&key("reply_to"), text)).transpose()?,
             lookup,
             number_in_subject: settings.number_in_subject,
+            second_step: self.second_step(&key("second_step"), &settings.second_step)?,
             is_test: settings.test,
             limits: self.limits(&key("limits"), &settings.limits, lookup)?,
             purposes: self.purposes(&key("purposes"), settings)?,
         })
+    }
+
+    fn second_step(&self, key: &str, text: &str) -> Result<SecondStep, ConfigError> {
+        match text {
+            "number" => Ok(SecondStep::Number),
+            "none" => Ok(SecondStep::None),
+            _ => Err(self.refuse(key, "must be number or none")),
+        }
     }
 
     fn locale(&self, key: &str, text: Option<&str>, templates: &Templates) -> Result<Locale, ConfigError> {

@@ -184,6 +184,10 @@ fn id() -> String {
     "id".to_owned()
 }
 
+fn number() -> String {
+    "number".to_owned()
+}
+
 fn starttls() -> String {
     "starttls".to_owned()
 }
@@ -202,6 +206,8 @@ pub(super) struct ApplicationSettings {
     pub lookup: String,
     #[serde(default)]
     pub number_in_subject: bool,
+    #[serde(default = "number")]
+    pub second_step: String,
     #[serde(default)]
     pub test: bool,
     #[serde(default)]

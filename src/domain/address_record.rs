@@ -3,7 +3,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allowance, Budget, KeyedHash, Moment, Quota, Refusal, Status, TokenBucket, Tombstone, Verification,
+    Allowance, Budget, KeyedHash, LeasedMessage, Moment, Notice, QueuedMessage, Quota, Refusal, Status, TokenBucket, Tombstone,
+    User, Verification,
     verification::{REMEMBERED, REPEATABLE},
 };
 
@@ -11,6 +12,10 @@ use super::{
 pub const SENDS: Allowance = Allowance { at_once: 5, one_back_each: Duration::from_secs(3600) };
 /// Wrong checks of one address, over all its verifications: ten at once, one back each half hour.
 pub const WRONG_CHECKS: Allowance = Allowance { at_once: 10, one_back_each: Duration::from_secs(1800) };
+/// Sign-ins that fail for one address: ten at once, one back each ten minutes.
+pub const FAILED_SIGN_INS: Allowance = Allowance { at_once: 10, one_back_each: Duration::from_secs(600) };
+/// Notices that are on their way to one address; an older one gives way, as all say the same.
+pub const MOST_NOTICES: usize = 4;
 /// Verifications of one address pending at once: a place is free when one ends.
 pub const MOST_PENDING: u8 = 10;
 /// Mails of one verification in all its life.
@@ -33,6 +38,59 @@ pub struct AddressRecord {
     verifications: Vec<Verification>,
     /// Ended before that, within the last hour.
     tombstones: Vec<Tombstone>,
+    /// Who is kept under this address.
+    pub(super) user: Option<User>,
+    pub(super) failed_sign_ins: TokenBucket,
+    /// Mails that carry no number, on their way.
+    notices: Vec<Notice>,
+}
+
+/// What has a mail.
+pub(super) trait Mailed {
+    /// The mail.
+    fn message_mut(&mut self) -> &mut QueuedMessage;
+    /// Whether its mail says nothing that matters any more.
+    fn is_over(&self) -> bool;
+    /// Until when its mail says what holds.
+    fn expires_at(&self) -> Moment;
+    /// Leases its mail; none when nobody is to send it.
+    fn lease(&mut self, handle: [u8; 16], now: Moment) -> Option<LeasedMessage>;
+}
+
+impl Mailed for Verification {
+    fn message_mut(&mut self) -> &mut QueuedMessage {
+        &mut self.message
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
+    fn expires_at(&self) -> Moment {
+        self.expires_at
+    }
+
+    fn lease(&mut self, handle: [u8; 16], now: Moment) -> Option<LeasedMessage> {
+        self.lease_message(handle, now)
+    }
+}
+
+impl Mailed for Notice {
+    fn message_mut(&mut self) -> &mut QueuedMessage {
+        &mut self.message
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn expires_at(&self) -> Moment {
+        self.expires_at
+    }
+
+    fn lease(&mut self, handle: [u8; 16], now: Moment) -> Option<LeasedMessage> {
+        self.lease_message(handle, now)
+    }
 }
 
 impl AddressRecord {
@@ -46,6 +104,7 @@ impl AddressRecord {
         self.tombstones.extend(ended_long_ago.iter().map(|verification| verification.tombstone(now)));
         self.tombstones.retain(|tombstone| tombstone.ended_at + REMEMBERED > now);
         self.sent_at.retain(|&at| at + HOUR > now);
+        self.notices.retain(|notice| notice.matters(now));
         self.forget_the_oldest_ends(now);
     }
 
@@ -81,6 +140,68 @@ impl AddressRecord {
 
     pub(super) fn verification_mut(&mut self, key: &KeyedHash) -> Option<&mut Verification> {
         self.verifications.iter_mut().find(|verification| verification.key == *key)
+    }
+
+    /// Whoever has a mail of this key.
+    pub(super) fn mailed_mut(&mut self, key: &KeyedHash) -> Option<&mut dyn Mailed> {
+        if let Some(at) = self.verifications.iter().position(|verification| verification.key == *key) {
+            return Some(&mut self.verifications[at]);
+        }
+        self.notice_mut(key).map(|notice| notice as &mut dyn Mailed)
+    }
+
+    /// The notice with this key.
+    pub fn notice(&self, key: &KeyedHash) -> Option<&Notice> {
+        self.notices.iter().find(|notice| notice.key == *key)
+    }
+
+    pub(super) fn notice_mut(&mut self, key: &KeyedHash) -> Option<&mut Notice> {
+        self.notices.iter_mut().find(|notice| notice.key == *key)
+    }
+
+    /// One notice more; the oldest gives way where there are too many.
+    pub(super) fn give_notice(&mut self, notice: Notice) {
+        if self.notices.len() == MOST_NOTICES {
+            self.notices.remove(0);
+        }
+        self.notices.push(notice);
+    }
+
+    /// The user with this seed.
+    pub(super) fn user_with(&mut self, seed: &KeyedHash) -> Result<&mut User, Refusal> {
+        self.user.as_mut().filter(|user| user.seed == *seed).ok_or(Refusal::NotFound)
+    }
+
+    /// Forgets whoever is kept here, and all that was asked of the address, its budgets excepted. What has to go with it.
+    pub(super) fn forget_user(&mut self) -> (Vec<Verification>, Vec<Tombstone>, Vec<Notice>) {
+        self.user = None;
+        let Self { verifications, tombstones, notices, .. } = self;
+        (std::mem::take(verifications), std::mem::take(tombstones), std::mem::take(notices))
+    }
+
+    /// All verifications that are known.
+    pub(super) fn verifications(&self) -> &[Verification] {
+        &self.verifications
+    }
+
+    pub(super) fn verifications_mut(&mut self) -> &mut [Verification] {
+        &mut self.verifications
+    }
+
+    pub(super) fn tombstones(&self) -> &[Tombstone] {
+        &self.tombstones
+    }
+
+    pub(super) fn tombstone_mut(&mut self, key: &KeyedHash) -> Option<&mut Tombstone> {
+        self.tombstones.iter_mut().find(|tombstone| tombstone.key == *key)
+    }
+
+    pub(super) fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    pub(super) fn sent_at(&self) -> &[Moment] {
+        &self.sent_at
     }
 
     /// The tombstone with this key.
@@ -171,10 +292,14 @@ impl AddressRecord {
 
     /// Until when something in it matters; not after `now` when nothing does.
     pub fn keep_until(&self) -> Moment {
+        if self.user.is_some() {
+            return Moment::NEVER;
+        }
         let ends = self.verifications.iter().map(|v| v.ends_at() + REMEMBERED);
         let tombstones = self.tombstones.iter().map(|tombstone| tombstone.ended_at + REMEMBERED);
         let sends = self.sent_at.iter().map(|&at| at + HOUR);
-        let budgets = [self.sends.full_at(), self.wrong_checks.full_at()];
-        ends.chain(tombstones).chain(sends).chain(budgets).max().unwrap_or_default()
+        let budgets = [self.sends.full_at(), self.wrong_checks.full_at(), self.failed_sign_ins.full_at()];
+        let notices = self.notices.iter().map(Notice::forgotten_at);
+        ends.chain(tombstones).chain(sends).chain(budgets).chain(notices).max().unwrap_or_default()
     }
 }

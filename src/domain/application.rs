@@ -23,6 +23,8 @@ pub struct Application {
     pub lookup: Lookup,
     /// Whether the number may also stand in the subject.
     pub number_in_subject: bool,
+    /// What follows the right password in a sign-in.
+    pub second_step: SecondStep,
     /// Whether it is a test application, for its users' own tests: numbers are zeros and no mail is sent, so anyone passes.
     pub is_test: bool,
     /// Its own figures.
@@ -86,6 +88,16 @@ pub enum Lookup {
     Id,
     /// The number alone: unique among the application's live ones, and the newest start of an address replaces the earlier.
     Number,
+}
+
+/// What follows the right password in a sign-in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondStep {
+    /// A number, by mail.
+    #[default]
+    Number,
+    /// Nothing.
+    None,
 }
 
 impl Lookup {

@@ -23,6 +23,8 @@ pub enum Budget {
     ApplicationStarts,
     /// Numbers presented to one application that led nowhere.
     NumberMisses,
+    /// Sign-ins that failed for one end user's IP address, IPv6 by /64.
+    IpSignIns,
 }
 
 impl Budget {
@@ -34,6 +36,8 @@ impl Budget {
 
 /// Starts of one end user's IP address: twenty at once, one back each half minute.
 const IP_STARTS: Allowance = Allowance { at_once: 20, one_back_each: Duration::from_secs(30) };
+/// Sign-ins of one end user's IP address that fail: twenty at once, one back each half minute.
+const IP_SIGN_INS: Allowance = Allowance { at_once: 20, one_back_each: Duration::from_secs(30) };
 /// Misses of one application's look-up by number: a thousand at once, one back each ten seconds.
 pub const NUMBER_MISSES: Allowance = Allowance { at_once: 1000, one_back_each: Duration::from_secs(10) };
 
@@ -70,6 +74,11 @@ impl Charge {
     /// A start for the end user at this address.
     pub fn of_ip(ip: EndUserIp) -> Self {
         Self { budget: Budget::IpStarts, subject: ip.subscriber(), allowance: IP_STARTS }
+    }
+
+    /// A sign-in for the end user at this address, until it is known to have succeeded.
+    pub fn of_sign_in(ip: EndUserIp) -> Self {
+        Self { budget: Budget::IpSignIns, subject: ip.subscriber(), allowance: IP_SIGN_INS }
     }
 
     /// A start by an application that is allowed so much.

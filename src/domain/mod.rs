@@ -11,30 +11,34 @@ mod identity_number;
 mod locale;
 mod moment;
 mod names;
+mod notice;
 mod queued_message;
 mod refusal;
 mod signed_in;
 mod token;
 pub mod transitions;
+mod user;
 mod verification;
 mod views;
 
 pub use access::{ApiKeyGrant, KeyLabel, Principal, Scope, ScopeError};
 pub use address_record::AddressRecord;
-pub use application::{Application, Applications, Limits, Lookup, TtlError, TtlLimits};
+pub use application::{Application, Applications, Limits, Lookup, SecondStep, TtlError, TtlLimits};
 pub use budget::{Allowance, Budget, Charge, NUMBER_MISSES, Quota, TokenBucket};
 pub use email_address::{AddressError, EmailAddress};
 pub use end_user_ip::{EndUserIp, IpError};
 pub use identity_number::{IdentityNumber, NumberError};
 pub use locale::{Locale, LocaleError};
 pub use moment::Moment;
-pub use names::{ApplicationName, MailId, NameError, OperationId, Purpose, VerificationId};
+pub use names::{ApplicationName, MailId, NameError, OperationId, Purpose, UserId, VerificationId};
+pub use notice::Notice;
 pub use queued_message::{LEASE, LEAST_LIFE, QueuedMessage};
 pub use refusal::Refusal;
 pub use signed_in::{SignInMethod, SignedIn};
 pub use token::Token;
+pub use user::{Attributes, AttributesError, FirstStep, Password, PasswordHash, PasswordProof, User, UserAt};
 pub use verification::{CheckNote, End, KeyedHash, Tombstone, Verification};
 pub use views::{
-    Approval, Claimed, Delivery, DeliveryStatus, LeasedMessage, MailCounts, MailPage, MailView, MessageKey, MessageOutcome,
-    Status, VerificationView,
+    Approval, Claimed, Delivery, DeliveryStatus, ExportedVerification, LeasedMessage, MailCounts, MailPage, MailView, MessageKey,
+    MessageOutcome, Status, UserExport, UserView, VerificationView,
 };

@@ -14,6 +14,9 @@ const LAST_WRITABLE_MS: u64 = 253_402_300_799_999;
 pub struct Moment(pub u64);
 
 impl Moment {
+    /// When what has no end ends.
+    pub const NEVER: Self = Self(LAST_WRITABLE_MS);
+
     /// How long it is from `earlier` until this moment; nothing when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -10,7 +10,7 @@ pub enum NameError {
     #[error("must be 1 to 64 of a-z, 0-9 and -")]
     Application,
     /// Not a purpose.
-    #[error("must be sign-in, confirm-address, reset-password, or a word of 1 to 32 of a-z, 0-9 and -")]
+    #[error("must be sign-in, confirm-address, reset-password, or a word of 1 to 32 of a-z, 0-9 and - (not {PASSWORD_CHANGED})")]
     Purpose,
 }
 
@@ -46,11 +46,44 @@ impl fmt::Display for ApplicationName {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Purpose(String);
 
+/// What mails that tell of a changed password are for. No verification is for that: such a mail carries no number.
+const PASSWORD_CHANGED: &str = "password-changed";
+const CONFIRM_ADDRESS: &str = "confirm-address";
+const RESET_PASSWORD: &str = "reset-password";
+
 impl Purpose {
+    /// To confirm that somebody holds an address.
+    pub fn confirm_address() -> Self {
+        Self(CONFIRM_ADDRESS.to_owned())
+    }
+
+    /// To tell that a password was changed: of a mail, never of a verification.
+    pub fn password_changed() -> Self {
+        Self(PASSWORD_CHANGED.to_owned())
+    }
+
+    /// The purpose of a mail: also that of one that carries no number.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn of_mail(text: &str) -> Result<Self, NameError> {
+        if text == PASSWORD_CHANGED { Ok(Self::password_changed()) } else { Self::parse(text) }
+    }
+
+    /// Whether an approved verification of it lets a password be set.
+    pub fn is_reset(&self) -> bool {
+        self.0 == RESET_PASSWORD
+    }
+
+    /// Whether it is that of a mail that carries no number.
+    pub fn is_notice(&self) -> bool {
+        self.0 == PASSWORD_CHANGED
+    }
+
     /// # Errors
     /// [`NameError::Purpose`], which says what is allowed.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if is_word(text, 32) { Ok(Self(text.to_owned())) } else { Err(NameError::Purpose) }
+        if is_word(text, 32) && text != PASSWORD_CHANGED { Ok(Self(text.to_owned())) } else { Err(NameError::Purpose) }
     }
 
     /// The purpose as text.
@@ -62,7 +95,7 @@ impl Purpose {
     ///
     /// Source: NIST SP 800-63B-4, 3.1.3.2 (ten minutes) and 4.2.1.2 (confirmation codes: 24 hours by mail).
     pub fn longest_ttl_seconds(&self) -> u32 {
-        if self.0 == "confirm-address" { 86_400 } else { 600 }
+        if self.0 == CONFIRM_ADDRESS { 86_400 } else { 600 }
     }
 }
 
@@ -144,5 +177,31 @@ impl VerificationId {
 impl fmt::Debug for VerificationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("VerificationId")
+    }
+}
+
+/// The public name of one user, `usr_` and 43 characters of base64url. To another application it means nothing.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UserId(String);
+
+impl UserId {
+    /// What every id begins with.
+    pub const PREFIX: &'static str = "usr_";
+
+    /// The id in `text`; none when it is not of an id's form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let body = text.strip_prefix(Self::PREFIX)?;
+        (body.len() == 43 && body.bytes().all(is_base64url)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserId")
     }
 }

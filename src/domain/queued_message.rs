@@ -38,6 +38,7 @@ enum State {
     Expired,
     Dropped,
     Withheld,
+    Decoy,
 }
 
 /// What `delivery` says of it, so that nobody waits for it.
@@ -56,7 +57,17 @@ impl QueuedMessage {
         Self { charged_at, last_reply, state: State::Withheld, ..Self::new(message_id, now) }
     }
 
-    /// Whether it is never sent, whoever asks for it.
+    /// A mail that nobody is charged for, and that is due at once.
+    pub fn uncharged(message_id: String, now: Moment) -> Self {
+        Self { charged_at: None, ..Self::new(message_id, now) }
+    }
+
+    /// A mail that looks like any other, is charged like any other, and is never sent: nobody is to see that there is no user.
+    pub fn decoy(message_id: String, now: Moment) -> Self {
+        Self { state: State::Decoy, ..Self::new(message_id, now) }
+    }
+
+    /// Whether it is kept from being sent because its application is a test one.
     pub fn is_withheld(&self) -> bool {
         matches!(self.state, State::Withheld)
     }
@@ -64,14 +75,17 @@ impl QueuedMessage {
     #[must_use]
     /// The same number in a mail of its own: leases of the one before it no longer count.
     pub fn again(&self, message_id: String, now: Moment) -> Self {
-        Self { fence: self.fence, ..Self::new(message_id, now) }
+        let another = if matches!(self.state, State::Decoy) { Self::decoy } else { Self::new };
+        Self { fence: self.fence, ..another(message_id, now) }
     }
 
     /// When somebody has to look at it again; none when nobody has.
     pub fn due_at(&self) -> Option<Moment> {
         match self.state {
             State::Waiting { until } | State::Leased { until } => Some(until),
-            State::Sent | State::Captured | State::Failed | State::Expired | State::Dropped | State::Withheld => None,
+            State::Sent | State::Captured | State::Failed | State::Expired | State::Dropped | State::Withheld | State::Decoy => {
+                None
+            }
         }
     }
 
@@ -222,6 +236,7 @@ impl QueuedMessage {
     pub fn view(&self) -> Delivery {
         let status = match self.state {
             State::Waiting { .. } if self.attempts == 0 => DeliveryStatus::Queued,
+            State::Decoy => DeliveryStatus::Queued,
             State::Waiting { .. } => DeliveryStatus::Deferred,
             State::Leased { .. } => DeliveryStatus::Sending,
             State::Sent => DeliveryStatus::Sent,

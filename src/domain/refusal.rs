@@ -25,6 +25,12 @@ pub enum Refusal {
     NumberUnknown,
     /// The verification was approved before, by another operation.
     AlreadyApproved,
+    /// The application has a user with this address.
+    UserExists,
+    /// No such user, or not that password; or too many have failed lately.
+    CredentialsInvalid,
+    /// What was to prove that the password may be changed does not.
+    NotProven,
     /// A server has taken the mail, or may have as often as is allowed.
     AlreadySent,
     /// The number no longer holds.

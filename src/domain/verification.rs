@@ -3,8 +3,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationName, Delivery, EmailAddress, IdentityNumber, LeasedMessage, Locale, MailId, MailView, MessageKey, Moment,
-    Purpose, QueuedMessage, Status, VerificationId, VerificationView,
+    ApplicationName, Delivery, EmailAddress, ExportedVerification, FirstStep, IdentityNumber, LeasedMessage, Locale, MailId,
+    MailView, MessageKey, Moment, Purpose, QueuedMessage, Status, VerificationId, VerificationView,
 };
 
 /// A keyed hash, cut to 16 bytes: of an id, a number, an operation or a body.
@@ -56,6 +56,10 @@ pub struct Verification {
     pub sends: u8,
     /// The operations that asked for its mail again, so that a repetition sends none.
     pub resends: Vec<KeyedHash>,
+    /// What came before it, if it is the second step of a sign-in, or the only one.
+    pub signs_in: Option<FirstStep>,
+    /// Whether a password was set by it: that can be done once.
+    pub is_used: bool,
 }
 
 /// A decided check.
@@ -149,7 +153,7 @@ impl Verification {
             leased_at: now,
             application: self.application.clone(),
             address: self.address.clone(),
-            number,
+            number: Some(number),
             purpose: self.purpose.clone(),
             locale: self.locale,
             started_at: self.started_at,
@@ -168,11 +172,24 @@ impl Verification {
             purpose: self.purpose.clone(),
             expires_at: self.expires_at,
             ended_at: self.ends_at(),
+            is_used: self.is_used,
             failed_mail: self.message.has_failed().then(|| FailedMail {
                 application: self.application.clone(),
                 created_at: self.message.created_at,
                 delivery: self.message.view(),
             }),
+        }
+    }
+
+    /// What is shown of it with its user.
+    pub fn export(&self, now: Moment) -> ExportedVerification {
+        ExportedVerification {
+            status: self.status(now),
+            purpose: self.purpose.clone(),
+            started_at: Some(self.started_at),
+            expires_at: self.expires_at,
+            ends_at: self.ends_at(),
+            delivery: Some(self.message.view()),
         }
     }
 
@@ -202,10 +219,13 @@ pub struct Tombstone {
     /// Keyed hash of the body that started it.
     pub fingerprint: KeyedHash,
     status: EndedStatus,
-    purpose: Purpose,
+    /// Why it was started.
+    pub purpose: Purpose,
     expires_at: Moment,
     /// When it ended.
     pub ended_at: Moment,
+    /// Whether a password was set by it.
+    pub is_used: bool,
     /// Its mail, when that was never sent and somebody may ask why.
     failed_mail: Option<FailedMail>,
 }
@@ -257,6 +277,18 @@ impl Tombstone {
             expires_at: self.expires_at,
             approved_at: (self.status == EndedStatus::Approved).then_some(self.ended_at),
             attempts_remaining: 0,
+            delivery: None,
+        }
+    }
+
+    /// What is shown of it with its user.
+    pub fn export(&self) -> ExportedVerification {
+        ExportedVerification {
+            status: self.status(),
+            purpose: self.purpose.clone(),
+            started_at: None,
+            expires_at: self.expires_at,
+            ends_at: self.ended_at,
             delivery: None,
         }
     }

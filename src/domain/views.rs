@@ -1,7 +1,10 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-use super::{ApplicationName, EmailAddress, IdentityNumber, Locale, MailId, Moment, Purpose, Token, VerificationId};
+use super::{
+    ApplicationName, Attributes, EmailAddress, IdentityNumber, Locale, MailId, Moment, Purpose, SignedIn, Token, UserId,
+    VerificationId,
+};
 
 /// How far a verification is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,65 @@ pub struct Approval {
     pub approved_at: Moment,
     /// What was deposited, if anything.
     pub token: Option<Token>,
+    /// Who has signed in by it, if it was a sign-in.
+    pub signed_in: Option<SignedIn>,
+    /// The same, signed: a JWT. The Gateway adds it.
+    pub assertion: Option<String>,
+}
+
+/// A user as its application sees it; never a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserView {
+    /// Its name.
+    pub id: UserId,
+    /// The address as given.
+    pub email: EmailAddress,
+    /// What its application keeps of it.
+    pub attributes: Attributes,
+    /// The language of its mails; none: its application's.
+    pub locale: Option<Locale>,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When its attributes or language last changed.
+    pub updated_at: Moment,
+    /// When a number that was mailed to it was first presented.
+    pub verified_at: Option<Moment>,
+    /// When its password was set; none: it has none.
+    pub password_changed_at: Option<Moment>,
+}
+
+/// All that is kept of a user and of its address; never a hash, a number or a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserExport<U = UserView> {
+    /// The user.
+    pub user: U,
+    /// The address's verifications, pending and lately ended, without their ids, which are kept nowhere.
+    pub verifications: Vec<ExportedVerification>,
+    /// Notices that wait or failed.
+    pub notices: Vec<Delivery>,
+    /// When each of the last hour's mails to the address was asked for.
+    pub mails_asked_at: Vec<Moment>,
+    /// Wrong checks that the address has left.
+    pub wrong_checks_left: u32,
+    /// Sign-ins that may fail before the next ones have to wait.
+    pub failed_sign_ins_left: u32,
+}
+
+/// A verification in an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedVerification {
+    /// How far it is.
+    pub status: Status,
+    /// Why it was started.
+    pub purpose: Purpose,
+    /// When it was started; none a minute after its end.
+    pub started_at: Option<Moment>,
+    /// When its number stops to hold.
+    pub expires_at: Moment,
+    /// When it ended or will by time alone.
+    pub ends_at: Moment,
+    /// Its newest mail; none a minute after its end.
+    pub delivery: Option<Delivery>,
 }
 
 /// How far a mail is.
@@ -106,7 +168,7 @@ impl DeliveryStatus {
     }
 }
 
-/// The mail of a verification as the application sees it that looks after its mails; never a number or a whole address.
+/// A mail as the application sees it that looks after its mails; never a number or a whole address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailView {
     /// Its name.
@@ -158,8 +220,8 @@ pub struct LeasedMessage {
     pub application: ApplicationName,
     /// To whom, as given.
     pub address: EmailAddress,
-    /// What it says.
-    pub number: IdentityNumber,
+    /// The number it carries; none: it is a notice.
+    pub number: Option<IdentityNumber>,
     /// Why.
     pub purpose: Purpose,
     /// In which language.
@@ -172,6 +234,13 @@ pub struct LeasedMessage {
     pub expires_at: Moment,
     /// Its `Message-ID`, angle brackets included, the same for all tries.
     pub message_id: String,
+}
+
+impl LeasedMessage {
+    /// The number that it carries, as text; none: it is a notice.
+    pub fn digits(&self) -> Option<&str> {
+        self.number.as_ref().map(IdentityNumber::as_str)
+    }
 }
 
 /// How many mails stand in the store, by state.

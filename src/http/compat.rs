@@ -168,6 +168,9 @@ impl From<Refusal> for Refused {
             | Refusal::NumberIncorrect { .. }
             | Refusal::AlreadyApproved
             | Refusal::AlreadySent
+            | Refusal::UserExists
+            | Refusal::CredentialsInvalid
+            | Refusal::NotProven
             | Refusal::Expired
             | Refusal::Exhausted
             | Refusal::Canceled => Self::NoToken,

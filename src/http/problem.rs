@@ -37,6 +37,9 @@ pub(super) enum Code {
     RequestTimeout,
     AlreadyApproved,
     AlreadySent,
+    UserExists,
+    CredentialsInvalid,
+    NotProven,
     Expired,
     Exhausted,
     Canceled,
@@ -74,6 +77,9 @@ impl Code {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body took too long"),
             Self::AlreadyApproved => (StatusCode::CONFLICT, "already-approved", "The verification was approved before"),
             Self::AlreadySent => (StatusCode::CONFLICT, "already-sent", "The mail was taken by the mail server"),
+            Self::UserExists => (StatusCode::CONFLICT, "user-exists", "There is a user with this address"),
+            Self::CredentialsInvalid => (StatusCode::UNAUTHORIZED, "credentials-invalid", "Address or password is not right"),
+            Self::NotProven => (StatusCode::CONFLICT, "not-proven", "The verification does not let a password be set"),
             Self::Expired => (StatusCode::GONE, "expired", "The verification has expired"),
             Self::Exhausted => (StatusCode::GONE, "exhausted", "All wrong checks of the verification are used up"),
             Self::Canceled => (StatusCode::GONE, "canceled", "The verification was canceled"),
@@ -198,7 +204,8 @@ impl Problem {
         if let Some(spent) = &self.spent {
             spent.write(headers);
         }
-        if self.code == Code::Unauthorized {
+        if self.code.facts().0 == StatusCode::UNAUTHORIZED {
+            // also where credentials are not right: RFC 9110, 15.5.2, has a challenge in every 401
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         let leaves_the_body_unread = matches!(self.code, Code::TooLarge | Code::RequestTimeout);
@@ -283,6 +290,14 @@ impl From<Refusal> for Problem {
             }
             Refusal::AlreadyApproved => Self::new(Code::AlreadyApproved, "Its token has been given back; start a new one"),
             Refusal::AlreadySent => Self::new(Code::AlreadySent, "It has it, or may have it as often as is allowed; resend it"),
+            Refusal::UserExists => Self::new(Code::UserExists, "Look it up with GET /v1/users?email="),
+            Refusal::CredentialsInvalid => {
+                Self::new(Code::CredentialsInvalid, "Ask the person to try again later, or to sign in by number")
+            }
+            Refusal::NotProven => Self::new(
+                Code::NotProven,
+                "It must be approved within the last ten minutes, of purpose reset-password, of this user's address, and not used before",
+            ),
             Refusal::Expired => Self::new(Code::Expired, "Start a new one"),
             Refusal::Exhausted => Self::new(Code::Exhausted, "Start a new one"),
             Refusal::Canceled => Self::new(Code::Canceled, "Start a new one"),

@@ -18,7 +18,8 @@ const LARGEST_GROUP: usize = 4;
 pub(super) struct Facts<'a> {
     /// What the application calls itself, on one line.
     pub display_name: &'a str,
-    pub number: &'a str,
+    /// None: it is a notice.
+    pub number: Option<&'a str>,
     pub number_in_subject: bool,
     pub purpose: &'a str,
     /// The language that the mail is written in.
@@ -35,13 +36,14 @@ impl Facts<'_> {
 
     /// For the text and HTML parts.
     pub fn for_body(&self) -> Value {
-        self.variables(Value::from(self.number), Value::from_iter(groups(self.number)))
+        let Some(number) = self.number else { return self.variables(Value::UNDEFINED, Value::UNDEFINED) };
+        self.variables(Value::from(number), Value::from_iter(groups(number)))
     }
 
     fn variables(&self, number: Value, number_groups: Value) -> Value {
         // rounded down: a mail must not promise more than holds
-        let minutes = self.holds.as_secs() / 60;
-        let hours = (minutes >= HOURS_FROM_MINUTES).then_some(minutes / 60);
+        let minutes = self.number.map(|_| self.holds.as_secs() / 60);
+        let hours = minutes.filter(|minutes| *minutes >= HOURS_FROM_MINUTES).map(|minutes| minutes / 60);
         context! {
             display_name => self.display_name,
             number,
@@ -49,7 +51,7 @@ impl Facts<'_> {
             number_in_subject => self.number_in_subject,
             purpose => self.purpose,
             locale => self.locale,
-            minutes,
+            minutes => minutes.map_or(Value::UNDEFINED, Value::from),
             hours,
         }
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::domain::{
     Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, Lookup, MessageKey,
-    MessageOutcome, Moment, Purpose,
+    MessageOutcome, Moment, Purpose, SecondStep,
 };
 
 const NUMBER: &str = "12345678";
@@ -106,7 +106,7 @@ fn mail_to(address: EmailAddress) -> Mail {
         queued_at: Moment(0),
         application: ApplicationName::parse("shop").expect("it is a word"),
         address,
-        number: IdentityNumber::parse(NUMBER).expect("it is 8 digits"),
+        number: Some(IdentityNumber::parse(NUMBER).expect("it is 8 digits")),
         purpose: Purpose::default(),
         locale: Locale::EN,
         started_at: Moment(0),
@@ -127,6 +127,7 @@ fn application() -> Application {
         reply_to: None,
         lookup: Lookup::Id,
         number_in_subject: false,
+        second_step: SecondStep::Number,
         limits: Limits::default(),
         purposes: BTreeMap::new(),
     }

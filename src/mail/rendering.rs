@@ -1,4 +1,4 @@
-//! Writes the mail that carries a number. The same message gives the same bytes at every try, so that a
+//! Writes the mail that carries a number, or a notice. The same message gives the same bytes at every try, so that a
 //! server that saw an earlier try can tell.
 
 use std::{
@@ -55,8 +55,8 @@ pub struct Mail {
     pub envelope: Envelope,
     /// Head and body, with CRLF line ends.
     pub bytes: Vec<u8>,
-    /// The number it carries, so that it can be struck out of what a server answers.
-    pub number: IdentityNumber,
+    /// The number it carries, if it does, so that it can be struck out of what a server answers.
+    pub number: Option<IdentityNumber>,
 }
 
 impl fmt::Debug for Mail {
@@ -105,7 +105,7 @@ impl Renderer {
         let (locale, set) = self.templates.choose(message.locale, application.locale, &message.purpose);
         let facts = Facts {
             display_name: &display_name,
-            number: message.number.as_str(),
+            number: message.digits(),
             number_in_subject: application.number_in_subject,
             purpose: message.purpose.as_str(),
             locale: locale.as_str(),

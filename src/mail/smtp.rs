@@ -183,7 +183,7 @@ impl SmtpLine {
             if provider.breaker.found(result.as_ref().map_or_else(|stop| stop.finding(settings), |_| Finding::Sound)) {
                 providers.note_recovery();
             }
-            let kept = |text: &str| settings.kept(text, Some(&mail.number));
+            let kept = |text: &str| settings.kept(text, mail.number.as_ref());
             if let Some(outcome) = answers.take(result, kept) {
                 return outcome;
             }
@@ -322,7 +322,7 @@ pub(super) async fn send_over(connection: AsyncSmtpConnection, settings: &SmtpSe
     let mut open = Open { provider: 0, connection, limits: settings.limits, used_at: Instant::now() };
     let result = converse(&mut open, mail, Deadline::after(settings.limits.whole)).await;
     let mut answers = Answers::default();
-    answers.take(result, |text| settings.kept(text, Some(&mail.number))).unwrap_or_else(|| answers.outcome())
+    answers.take(result, |text| settings.kept(text, mail.number.as_ref())).unwrap_or_else(|| answers.outcome())
 }
 
 /// MAIL, RCPT, DATA and the mail. `Ok` has the reply to the final dot.

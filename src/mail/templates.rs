@@ -16,13 +16,17 @@ use crate::domain::{Locale, Purpose};
 const DEFAULT_PURPOSE: &str = "default";
 
 macro_rules! built_in {
-    ($locale:literal) => {
-        TemplateSet { subject: built_in!($locale, "subject"), text: built_in!($locale, "txt"), html: built_in!($locale, "html") }
+    ($locale:literal, $name:literal) => {
+        TemplateSet {
+            subject: built_in!($locale, $name, "subject"),
+            text: built_in!($locale, $name, "txt"),
+            html: built_in!($locale, $name, "html"),
+        }
     };
-    ($locale:literal, $part:literal) => {
+    ($locale:literal, $name:literal, $part:literal) => {
         Source {
-            file: concat!("built-in/", $locale, "/default.", $part).to_owned(),
-            text: include_str!(concat!("templates/", $locale, "/default.", $part)).to_owned(),
+            file: concat!("built-in/", $locale, "/", $name, ".", $part).to_owned(),
+            text: include_str!(concat!("templates/", $locale, "/", $name, ".", $part)).to_owned(),
         }
     };
 }
@@ -37,8 +41,13 @@ pub struct Templates {
 impl Default for Templates {
     /// Those that are built in.
     fn default() -> Self {
-        let sets = [(Locale::EN, built_in!("en")), (Locale::ES, built_in!("es"))];
-        Self { directory: None, sets: sets.into_iter().map(|(locale, set)| ((locale, default_purpose()), set)).collect() }
+        let sets = [
+            ((Locale::EN, default_purpose()), built_in!("en", "default")),
+            ((Locale::ES, default_purpose()), built_in!("es", "default")),
+            ((Locale::EN, Purpose::password_changed()), built_in!("en", "password-changed")),
+            ((Locale::ES, Purpose::password_changed()), built_in!("es", "password-changed")),
+        ];
+        Self { directory: None, sets: sets.into() }
     }
 }
 
@@ -83,10 +92,20 @@ impl Templates {
 
     /// The set for a mail, and the language it is in: that which was `asked` for, else the `application`'s, else English.
     pub(super) fn choose(&self, asked: Locale, application: Locale, purpose: &Purpose) -> (Locale, &TemplateSet) {
+        if purpose.is_notice() {
+            return self.choose_notice([asked, application], purpose);
+        }
         let locale = [asked, application].into_iter().find_map(|wanted| self.best_locale(wanted)).unwrap_or(Locale::EN);
         let own = self.sets.get(&(locale, purpose.clone()));
         let set = own.or_else(|| self.sets.get(&(locale, default_purpose())));
         (locale, set.expect("each language has a default, English is built in"))
+    }
+
+    /// A notice says something else than a mail with a number, so the latter never stands in for it; English does.
+    fn choose_notice(&self, wanted: [Locale; 2], notice: &Purpose) -> (Locale, &TemplateSet) {
+        let locales = wanted.into_iter().flat_map(Locale::and_broader).chain([Locale::EN]);
+        let mut sets = locales.filter_map(|locale| Some((locale, self.sets.get(&(locale, notice.clone()))?)));
+        sets.next().expect("each notice is built in in English")
     }
 
     /// All of them, ready to be filled in.
@@ -193,6 +212,6 @@ fn locale_of(folder: &Path) -> Result<Locale, TemplateError> {
 fn purpose_of(file: &Path) -> Result<Purpose, TemplateError> {
     let mend = "must be named by a purpose, or default, and .subject, .txt or .html";
     let (stem, part) = name_of(file).split_once('.').unwrap_or_default();
-    let purpose = Purpose::parse(stem).ok().filter(|_| matches!(part, "subject" | "txt" | "html"));
+    let purpose = Purpose::of_mail(stem).ok().filter(|_| matches!(part, "subject" | "txt" | "html"));
     purpose.ok_or_else(|| TemplateError::Misplaced { file: file.display().to_string(), mend })
 }

@@ -1,7 +1,10 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{Handle, keys, vault::Vault};
-use crate::domain::{ApplicationName, EmailAddress, KeyedHash, MailId, MessageKey, OperationId, VerificationId};
+use crate::domain::{
+    ApplicationName, EmailAddress, KeyedHash, MailId, MessageKey, Moment, OperationId, SignInMethod, SignedIn, User, UserId,
+    VerificationId,
+};
 
 /// What ids of mails are veiled as.
 const MAIL: &str = "mail";
@@ -29,6 +32,52 @@ impl Vault {
         let (r, masked) = bytes.split_at(16);
         let mask = self.id_masks.hash(&[application.as_str().as_bytes(), r]);
         Some(Handle(xor(masked.try_into().ok()?, mask)))
+    }
+
+    /// What a user's id is made of: the same for the same operation.
+    pub(super) fn user_seed(&self, application: &ApplicationName, address: &EmailAddress, operation: &OperationId) -> KeyedHash {
+        self.operation(application.as_str(), &operation.0, &format!("user {}", address.normalised()))
+    }
+
+    /// The id of the user with this seed at this handle; it names both to its application, and nothing to any other.
+    pub(super) fn user_id(&self, application: &ApplicationName, handle: Handle, seed: &KeyedHash) -> UserId {
+        let masked = xor(handle.0, self.user_mask(application, seed));
+        let text = format!("{}{}", UserId::PREFIX, URL_SAFE_NO_PAD.encode([*seed, masked].concat()));
+        UserId::parse(&text).expect("32 bytes are 43 characters of base64url")
+    }
+
+    /// Handle and seed in an id: those of a user when it is the application's own, else of none at all.
+    pub(super) fn user_in(&self, application: &ApplicationName, id: &UserId) -> Option<(Handle, KeyedHash)> {
+        let body = id.as_str().strip_prefix(UserId::PREFIX)?;
+        let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(body).ok()?.try_into().ok()?;
+        let (seed, masked) = bytes.split_at(16);
+        let seed = KeyedHash::try_from(seed).ok()?;
+        Some((Handle(xor(masked.try_into().ok()?, self.user_mask(application, &seed))), seed))
+    }
+
+    fn user_mask(&self, application: &ApplicationName, seed: &KeyedHash) -> KeyedHash {
+        self.id_masks.hash(&[b"user", application.as_str().as_bytes(), seed])
+    }
+
+    /// What an assertion of a sign-in says, which `name` names.
+    pub(super) fn signed_in(
+        &self,
+        application: &ApplicationName,
+        handle: Handle,
+        user: &User,
+        methods: Vec<SignInMethod>,
+        at: Moment,
+        name: &KeyedHash,
+    ) -> SignedIn {
+        SignedIn {
+            subject: self.user_id(application, handle, &user.seed).as_str().to_owned(),
+            audience: application.as_str().to_owned(),
+            email: user.address.as_str().to_owned(),
+            is_email_verified: user.verified_at.is_some(),
+            methods,
+            at,
+            jti: URL_SAFE_NO_PAD.encode(self.message(name, b"assertion       ")),
+        }
     }
 
     /// The id of the mail at a place.

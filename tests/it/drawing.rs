@@ -34,6 +34,7 @@ async fn start(records: &impl Records, address: &str) -> Result<Result<Mailing, 
         is_found_by_number: true,
         is_test: false,
         with_lease: true,
+        signs_in: None,
         refusal: None,
         operation: opening.operation,
     };

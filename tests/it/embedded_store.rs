@@ -46,11 +46,11 @@ async fn what_only_reads_commits_nothing() {
     let writer = embedded_writer(directory.path(), clock).await;
     let store = TestStore::of(guarded_embedded_store(writer.clone()), hand);
     let (verification, mail) = store.start("ada@example.org").await;
-    store.check(&verification.id, mail.number.as_str()).await.unwrap();
+    store.check(&verification.id, mail.digits().unwrap()).await.unwrap();
     let before = writer.commits();
 
     store.look_up(&verification.id).await.unwrap();
-    store.check(&verification.id, mail.number.as_str()).await.unwrap_err();
+    store.check(&verification.id, mail.digits().unwrap()).await.unwrap_err();
     assert!(store.claim(8).await.is_empty());
     assert_eq!(writer.commits(), before);
 }
@@ -65,7 +65,7 @@ async fn what_is_answered_is_in_the_file() {
     let copy = copy_of(directory.path());
     let restored = TestStore::of(embedded_store(copy.path(), clock).await, hand);
     assert_eq!(restored.look_up(&verification.id).await, store.look_up(&verification.id).await);
-    assert!(restored.check(&verification.id, mail.number.as_str()).await.is_ok());
+    assert!(restored.check(&verification.id, mail.digits().unwrap()).await.is_ok());
 }
 
 /// The file and its key ring as they are at this moment, in a directory of their own.
@@ -85,7 +85,7 @@ async fn what_expired_is_swept() {
     store.start("pending@example.org").await;
     store.open(OpenVerification { is_found_by_number: true, digits: 12, ..TestStore::opening("bob@example.org") }).await.unwrap();
     let (approved, mail) = store.start("approved@example.org").await;
-    store.check(&approved.id, mail.number.as_str()).await.unwrap();
+    store.check(&approved.id, mail.digits().unwrap()).await.unwrap();
     let (_, refused) = store.start("refused@example.org").await;
     store.settle(&refused, MessageOutcome::Refused("550 no such user".to_owned())).await;
     store.charge_ip("203.0.113.9").await.unwrap();

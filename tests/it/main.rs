@@ -5,6 +5,7 @@ mod architecture;
 mod canaries;
 mod configuration;
 mod conformance;
+mod conformance_users;
 mod daemon;
 mod drawing;
 mod embedded_store;

@@ -87,7 +87,7 @@ fn new_operations(count: usize) -> Vec<OperationId> {
 async fn of_two_hundred_right_checks_one_releases_the_token(both: [TestStore; 2]) {
     let (verification, mail) = both[0].start("ada@example.org").await;
 
-    let answers = check_at_once(&both, &new_operations(200), &verification, mail.number.as_str()).await;
+    let answers = check_at_once(&both, &new_operations(200), &verification, mail.digits().unwrap()).await;
     let counts = count(&answers);
     assert_eq!(counts["released"], 1, "{counts:?}");
     assert!(!counts.contains_key("incorrect"), "{counts:?}");
@@ -95,7 +95,7 @@ async fn of_two_hundred_right_checks_one_releases_the_token(both: [TestStore; 2]
 
 async fn of_a_thousand_wrong_checks_five_are_answered_and_charged(both: [TestStore; 2]) {
     let (verification, mail) = both[0].start("ada@example.org").await;
-    let wrong = other_than(mail.number.as_str());
+    let wrong = other_than(mail.digits().unwrap());
 
     let answers = check_at_once(&both, &new_operations(1_000), &verification, &wrong).await;
     let counts = count(&answers);
@@ -122,7 +122,7 @@ async fn wrong_checks_left(store: &TestStore) -> u8 {
 
 async fn a_wrong_check_that_is_asked_for_many_times_at_once_is_charged_once(both: [TestStore; 2]) {
     let (verification, mail) = both[0].start("ada@example.org").await;
-    let wrong = other_than(mail.number.as_str());
+    let wrong = other_than(mail.digits().unwrap());
     let three = new_operations(3);
     let operations: Vec<OperationId> = three.iter().cycle().take(300).copied().collect();
 
@@ -169,7 +169,7 @@ async fn a_resend_that_is_asked_for_many_times_at_once_is_one_mail(both: [TestSt
 async fn a_check_that_is_asked_for_many_times_at_once_gets_the_token_each_time(both: [TestStore; 2]) {
     let (verification, mail) = both[0].start("ada@example.org").await;
     let operation = new_operation();
-    let number = mail.number.as_str();
+    let number = mail.digits().unwrap();
 
     let answers = join_all(twenty_each(&both).map(|store| store.check_as(operation, &verification.id, number))).await;
     let first = answers[0].clone().unwrap();

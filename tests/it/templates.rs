@@ -386,7 +386,7 @@ async fn a_preview_is_what_the_mailer_sends_for_the_same_number() {
     let started_at = Moment(u64::try_from(date.unix_timestamp()).unwrap() * 1000);
     let message = LeasedMessage {
         purpose: purpose("confirm-address"),
-        number: IdentityNumber::parse("407182").unwrap(),
+        number: Some(IdentityNumber::parse("407182").unwrap()),
         message_id: header(&shown, "Message-ID").to_owned(),
         started_at,
         expires_at: started_at + Duration::from_secs(86_400),

@@ -8,3 +8,4 @@ mod one_address;
 mod onlooker;
 mod starts;
 mod test_application;
+mod users;

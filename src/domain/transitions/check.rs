@@ -2,7 +2,7 @@ use subtle::ConstantTimeEq;
 
 use super::{Effect, Outcome, ended};
 use crate::domain::{
-    AddressRecord, CheckNote, EmailAddress, End, KeyedHash, Moment, Purpose, Refusal, TokenBucket, Verification,
+    AddressRecord, CheckNote, EmailAddress, End, FirstStep, KeyedHash, Moment, Purpose, Refusal, TokenBucket, User, Verification,
     verification::{REPEATABLE, least},
 };
 
@@ -34,6 +34,8 @@ pub struct Approved {
     pub expires_at: Moment,
     /// Whether a token was deposited.
     pub has_token: bool,
+    /// Who has signed in by it, and what came before it, if it was a sign-in.
+    pub signed_in: Option<(User, FirstStep)>,
 }
 
 /// A repetition gets the answer it had; else the number is compared, once, and a wrong one charged.
@@ -47,7 +49,7 @@ pub fn check(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome
     let Some(verification) = record.verification(&request.key).filter(is_known) else {
         return Outcome::unchanged(Err(Refusal::NotFound));
     };
-    if let Some(answer) = repeated(verification, request).or_else(|| refused(verification, request, now)) {
+    if let Some(answer) = repeated(&record, verification, request).or_else(|| refused(verification, request, now)) {
         return Outcome::unchanged(answer);
     }
     let is_right = is_equal(&verification.number_hash, &request.number_hash);
@@ -60,14 +62,14 @@ pub fn check(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome
 }
 
 /// The answer that this operation had before.
-fn repeated(verification: &Verification, request: &Check) -> Option<Result<Approved, Refusal>> {
+fn repeated(record: &AddressRecord, verification: &Verification, request: &Check) -> Option<Result<Approved, Refusal>> {
     let note = verification.checks.iter().find(|note| note.operation == request.operation)?;
     if !is_equal(&note.number_hash, &request.number_hash) {
         return Some(Err(Refusal::IdempotencyMismatch));
     }
     Some(match note.attempts_remaining {
         Some(attempts_remaining) => Err(Refusal::NumberIncorrect { attempts_remaining }),
-        None => approval(verification).ok_or(Refusal::AlreadyApproved),
+        None => approval(record, verification).ok_or(Refusal::AlreadyApproved),
     })
 }
 
@@ -83,12 +85,15 @@ fn approve(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome<R
     let verification = record.verification_mut(&request.key).expect("`check` found it");
     verification.finish(End::Approved(now));
     verification.checks.push(note(request, None));
-    let answer = approval(verification).ok_or(Refusal::AlreadyApproved);
     let mut effects = vec![Effect::Unqueue];
     effects.extend(verification.has_token.then_some(Effect::KeepToken(now + REPEATABLE)));
     effects.extend(verification.lookup.map(|number| Effect::KeepNumber(number, now + REPEATABLE)));
     record.give_back_unused_send(&request.key);
-    Outcome::changed(answer, record, effects)
+    if let Some(user) = &mut record.user {
+        user.verified_at.get_or_insert(now);
+    }
+    let approved = record.verification(&request.key).and_then(|verification| approval(&record, verification));
+    Outcome::changed(approved.ok_or(Refusal::AlreadyApproved), record, effects)
 }
 
 fn deny(
@@ -113,13 +118,14 @@ fn deny(
     Outcome::changed(Err(Refusal::NumberIncorrect { attempts_remaining }), record, effects)
 }
 
-fn approval(verification: &Verification) -> Option<Approved> {
+fn approval(record: &AddressRecord, verification: &Verification) -> Option<Approved> {
     Some(Approved {
         email: verification.address.clone(),
         purpose: verification.purpose.clone(),
         approved_at: verification.approved_at()?,
         expires_at: verification.expires_at,
         has_token: verification.has_token,
+        signed_in: record.user.clone().zip(verification.signs_in),
     })
 }
 

@@ -1,5 +1,5 @@
 use super::{Effect, Outcome};
-use crate::domain::{AddressRecord, LEAST_LIFE, LeasedMessage, MessageKey, Moment, Status, Verification};
+use crate::domain::{AddressRecord, LEAST_LIFE, LeasedMessage, MessageKey, Moment, Status, address_record::Mailed};
 
 /// Asks for the right to send a mail that stands in the queue.
 #[derive(Clone, Copy, Debug)]
@@ -12,19 +12,20 @@ pub struct Claim {
 pub fn claim(mut record: AddressRecord, request: Claim, now: Moment) -> Outcome<Option<LeasedMessage>> {
     record.age(now);
     let MessageKey { handle, verification: key } = request.key;
-    let Some(verification) = record.verification_mut(&key) else {
+    let Some(mailed) = record.mailed_mut(&key) else {
         let has_expired = record.tombstone(&key).is_some_and(|tombstone| tombstone.status() == Status::Expired);
         let effects = if has_expired { Effect::FAILED.to_vec() } else { vec![Effect::Unqueue] };
         return Outcome::changed(None, record, effects);
     };
-    let (leased, effects) = lease(verification, handle, now);
+    let (leased, effects) = lease(mailed, handle, now);
     record.give_back_unused_send(&key);
     Outcome::changed(leased, record, effects)
 }
 
-fn lease(verification: &mut Verification, handle: [u8; 16], now: Moment) -> (Option<LeasedMessage>, Vec<Effect>) {
-    let message = &mut verification.message;
-    match message.due_at().filter(|_| verification.end.is_none()) {
+fn lease(mailed: &mut dyn Mailed, handle: [u8; 16], now: Moment) -> (Option<LeasedMessage>, Vec<Effect>) {
+    let (is_over, expires_at) = (mailed.is_over(), mailed.expires_at());
+    let message = mailed.message_mut();
+    match message.due_at().filter(|_| !is_over) {
         None if message.has_failed() => return (None, Effect::FAILED.to_vec()),
         None => return (None, vec![Effect::Unqueue]),
         Some(due_at) if due_at > now => return (None, vec![Effect::Enqueue(due_at)]),
@@ -34,11 +35,11 @@ fn lease(verification: &mut Verification, handle: [u8; 16], now: Moment) -> (Opt
         message.failed();
         return (None, Effect::FAILED.to_vec());
     }
-    if verification.expires_at.since(now) < LEAST_LIFE {
+    if expires_at.since(now) < LEAST_LIFE {
         message.expired();
         return (None, Effect::FAILED.to_vec());
     }
-    let leased = verification.lease_message(handle, now);
-    let effect = verification.message.due_at().map_or(Effect::Unqueue, Effect::Enqueue);
+    let leased = mailed.lease(handle, now);
+    let effect = mailed.message_mut().due_at().map_or(Effect::Unqueue, Effect::Enqueue);
     (leased, vec![effect])
 }

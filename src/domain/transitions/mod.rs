@@ -7,7 +7,9 @@ mod read;
 mod resend;
 mod retry;
 mod settle;
+mod sign_in;
 mod start;
+mod user;
 
 pub use cancel::{Cancel, cancel};
 pub use check::{Approved, Check, check};
@@ -16,7 +18,12 @@ pub use read::{Read, read};
 pub use resend::{Resend, resend};
 pub use retry::{Retry, look, retry};
 pub use settle::{Settle, settle};
+pub use sign_in::{BeginSignIn, Begun, FinishSignIn, Finished, begin_sign_in, finish_sign_in};
 pub use start::{Mailing, Start, start};
+pub use user::{
+    ChangeUser, KeepUser, KeptUser, Proof, SetPassword, change_user, export_user, forget_user, keep_user, look_up_user,
+    set_password,
+};
 
 use super::{AddressRecord, KeyedHash, Moment, Refusal, Status};
 
@@ -65,9 +72,11 @@ pub enum Effect {
     Forget {
         /// Which.
         verification: KeyedHash,
-        /// The key of its number.
-        number: KeyedHash,
+        /// The key of its number, where that alone leads to it.
+        number: Option<KeyedHash>,
     },
+    /// The mail of another verification of the address, or a notice, is not listed among those that failed.
+    Unlist(KeyedHash),
 }
 
 impl Effect {

@@ -17,7 +17,10 @@ pub fn look(mut record: AddressRecord, key: &KeyedHash, id: &MailId, now: Moment
     record.age(now);
     match record.verification(key) {
         Some(verification) => Some((verification.application.clone(), verification.mail_view(id))),
-        None => record.tombstone(key)?.failed_mail(id).map(|(application, view)| (application.clone(), view)),
+        None => match record.notice(key) {
+            Some(notice) => Some((notice.application.clone(), notice.mail_view(id))),
+            None => record.tombstone(key)?.failed_mail(id).map(|(application, view)| (application.clone(), view)),
+        },
     }
 }
 
@@ -25,6 +28,9 @@ pub fn look(mut record: AddressRecord, key: &KeyedHash, id: &MailId, now: Moment
 /// is left alone.
 pub fn retry(mut record: AddressRecord, request: &Retry, now: Moment) -> Outcome<Result<MailView, Refusal>> {
     record.age(now);
+    if record.notice(&request.key).is_some() {
+        return retry_notice(record, request, now);
+    }
     if let Some(tombstone) = record.tombstone(&request.key) {
         return Outcome::unchanged(Err(ended(tombstone.status()).unwrap_or(Refusal::Expired)));
     }
@@ -64,4 +70,23 @@ fn refused(verification: &Verification, now: Moment) -> Option<Refusal> {
     let can_be_sent = message.waits() || message.was_given_up();
     let comes_too_late = verification.expires_at.since(now) < LEAST_LIFE;
     (comes_too_late || !can_be_sent).then_some(Refusal::Expired)
+}
+
+/// Nobody is charged for a notice.
+fn retry_notice(mut record: AddressRecord, request: &Retry, now: Moment) -> Outcome<Result<MailView, Refusal>> {
+    let notice = record.notice_mut(&request.key).expect("`retry` found it");
+    let message = &notice.message;
+    let is_being_sent = message.due_at().is_some() && !message.waits();
+    if is_being_sent {
+        return Outcome::unchanged(Ok(notice.mail_view(&request.id)));
+    }
+    if message.has_used_its_transmissions() {
+        return Outcome::unchanged(Err(Refusal::AlreadySent));
+    }
+    if notice.expires_at.since(now) < LEAST_LIFE {
+        return Outcome::unchanged(Err(Refusal::Expired));
+    }
+    notice.message.wait(now);
+    let view = notice.mail_view(&request.id);
+    Outcome::changed(Ok(view), record, vec![Effect::Enqueue(now), Effect::UnlistFailed])
 }

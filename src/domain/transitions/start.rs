@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::{Effect, Outcome};
 use crate::domain::{
-    AddressRecord, ApplicationName, EmailAddress, End, IdentityNumber, KeyedHash, LeasedMessage, Locale, Moment, Purpose,
-    QueuedMessage, Refusal, Verification, VerificationId, VerificationView,
+    AddressRecord, ApplicationName, EmailAddress, End, FirstStep, IdentityNumber, KeyedHash, LeasedMessage, Locale, Moment,
+    Purpose, QueuedMessage, Refusal, Verification, VerificationId, VerificationView,
 };
 
 /// Opens a verification and queues its mail.
@@ -43,6 +43,8 @@ pub struct Start {
     pub is_test: bool,
     /// Whether the first lease is wanted.
     pub with_lease: bool,
+    /// What came before it, if it is to sign a user in. Where there is none, it looks the same and no mail is sent.
+    pub signs_in: Option<FirstStep>,
     /// Why nothing may be opened, if that is so: what all but a repetition is told.
     pub refusal: Option<Refusal>,
 }
@@ -72,7 +74,7 @@ pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome
     if let Err(refusal) = taken {
         return Outcome::unchanged(Err(refusal));
     }
-    let mut verification = open(request, now);
+    let mut verification = open(&record, request, now);
     let view = verification.view(&request.id, record.wrong_checks_left(now), now);
     let message = if request.with_lease { verification.lease_message(request.handle, now) } else { None };
     effects.extend(verification.message.due_at().map(Effect::Enqueue));
@@ -90,7 +92,7 @@ fn replace_pending(record: &mut AddressRecord, now: Moment) -> Vec<Effect> {
             earlier.finish(End::Canceled(now));
         }
         record.give_back_unused_send(&verification);
-        Effect::Forget { verification, number }
+        Effect::Forget { verification, number: Some(number) }
     });
     forget.collect()
 }
@@ -105,16 +107,22 @@ fn find_own(record: &AddressRecord, request: &Start, now: Moment) -> Option<Resu
     Some(if fingerprint == request.fingerprint { Ok(view) } else { Err(Refusal::IdempotencyMismatch) })
 }
 
-fn open(request: &Start, now: Moment) -> Verification {
+fn open(record: &AddressRecord, request: &Start, now: Moment) -> Verification {
     let number = request.number.clone();
-    let queued = if request.is_test { QueuedMessage::withheld } else { QueuedMessage::new };
+    let user_locale = record.user.as_ref().filter(|_| request.signs_in.is_some()).and_then(|user| user.locale);
+    let leads_to_nobody = request.signs_in.is_some() && record.user.is_none();
+    let queued = match () {
+        () if request.is_test => QueuedMessage::withheld,
+        () if leads_to_nobody => QueuedMessage::decoy,
+        () => QueuedMessage::new,
+    };
     Verification {
         key: request.key,
         fingerprint: request.fingerprint,
         application: request.application.clone(),
         address: request.address.clone(),
         purpose: request.purpose.clone(),
-        locale: request.locale,
+        locale: user_locale.unwrap_or(request.locale),
         started_at: now,
         expires_at: now + request.ttl,
         digits: u8::try_from(number.as_str().len()).expect("a number has at most 15 digits"),
@@ -128,5 +136,7 @@ fn open(request: &Start, now: Moment) -> Verification {
         message: queued(request.message_id.clone(), now),
         sends: u8::from(!request.is_test),
         resends: Vec::new(),
+        signs_in: request.signs_in,
+        is_used: false,
     }
 }

@@ -111,9 +111,10 @@ impl<'txn> Tables<'txn> {
             Effect::StoreNumber(lookup, until) => put(numbers, expiry, A_NUMBER, lookup, (until.0, &sealed.id)),
             Effect::KeepNumber(lookup, until) => keep(numbers, expiry, A_NUMBER, lookup, until),
             Effect::DropNumber(lookup) => remove(numbers, expiry, A_NUMBER, lookup),
+            Effect::Unlist(verification) => self.failed.remove(&member(&MessageKey { verification, ..*place })),
             Effect::Forget { verification, number } => {
                 remove(tokens, expiry, A_TOKEN, verification)?;
-                remove(numbers, expiry, A_NUMBER, number)?;
+                number.map_or(Ok(()), |number| remove(numbers, expiry, A_NUMBER, number))?;
                 self.queue.remove(&member(&MessageKey { verification, ..*place }))
             }
         }

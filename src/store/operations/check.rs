@@ -6,8 +6,8 @@ use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, decided};
 use crate::{
     clock::system_random,
     domain::{
-        AddressRecord, ApplicationName, Approval, IdentityNumber, MessageKey, Moment, OperationId, Refusal, Token,
-        VerificationId,
+        AddressRecord, ApplicationName, Approval, FirstStep, IdentityNumber, MessageKey, Moment, OperationId, Refusal,
+        SignInMethod, Token, VerificationId,
         transitions::{Approved, Check, check},
     },
     planted::{Bug, is_planted},
@@ -54,7 +54,15 @@ impl Checking {
             (_, false) => None,
         };
         let (email, purpose, approved_at) = (approved.email, approved.purpose, approved.approved_at);
-        Ok(Approval { id: self.id.clone(), email, purpose, approved_at, token })
+        let signed_in = approved.signed_in.map(|(user, first_step)| {
+            let methods = if first_step == FirstStep::Password {
+                vec![SignInMethod::Password, SignInMethod::Number]
+            } else {
+                vec![SignInMethod::Number]
+            };
+            vault.signed_in(&self.application, self.handle, &user, methods, approved_at, &self.check.key)
+        });
+        Ok(Approval { id: self.id.clone(), email, purpose, approved_at, token, signed_in, assertion: None })
     }
 }
 

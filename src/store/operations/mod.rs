@@ -8,7 +8,9 @@ mod mail;
 mod read;
 mod resend;
 mod settle;
+mod sign_in;
 mod start;
+mod user;
 
 pub use budget::{Charging, Counting};
 pub use cancel::Cancelling;
@@ -18,7 +20,12 @@ pub use mail::{Looking, Retrying};
 pub use read::Reading;
 pub use resend::Resending;
 pub use settle::Settling;
+pub use sign_in::{BeginningSignIn, FinishingSignIn, PasswordSignIn};
 pub use start::{StartRequest, Starting};
+pub use user::{
+    ChangingUser, ExportingUser, ForgettingUser, KeepingUser, LookingUpUser, PasswordRequest, SettingPassword, UserKept,
+    UserRequest,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 

@@ -7,7 +7,8 @@ use super::{Decision, Operation, Reads, Sealed, Snapshot, StoreError, Vault, Wri
 use crate::{
     clock::system_random,
     domain::{
-        ApplicationName, EmailAddress, IdentityNumber, Locale, MessageKey, Moment, OperationId, Purpose, Refusal, Token,
+        ApplicationName, EmailAddress, FirstStep, IdentityNumber, Locale, MessageKey, Moment, OperationId, Purpose, Refusal,
+        Token,
         transitions::{Effect, Mailing, Start, start},
     },
     planted::{Bug, is_planted},
@@ -48,6 +49,8 @@ pub struct StartRequest {
     pub is_test: bool,
     /// Whether the first lease is wanted.
     pub with_lease: bool,
+    /// What came before it, if it is to sign a user in.
+    pub signs_in: Option<FirstStep>,
     /// Why nothing may be opened, if that is so: what all but a repetition is told.
     pub refusal: Option<Refusal>,
     /// Names this attempt.
@@ -81,13 +84,19 @@ impl Starting {
             wrong_checks: request.wrong_checks,
             is_test: request.is_test,
             with_lease: request.with_lease,
+            signs_in: request.signs_in,
             refusal: request.refusal,
         };
         Self { start, token: request.token }
     }
 
+    /// What its transition is given.
+    pub(super) fn start(&self) -> &Start {
+        &self.start
+    }
+
     /// What the commit's effects store.
-    fn seal(&self, vault: &Vault, effects: &[Effect]) -> Sealed {
+    pub(super) fn seal(&self, vault: &Vault, effects: &[Effect]) -> Sealed {
         let Start { application, id, key, number, .. } = &self.start;
         let mut sealed = Sealed::default();
         for effect in effects {
@@ -167,5 +176,10 @@ fn fingerprint(vault: &Vault, request: &StartRequest) -> [u8; 16] {
         token.0.as_bytes(),
         token.1.as_bytes(),
         request.context_ip.as_deref().unwrap_or_default().as_bytes(),
+        match request.signs_in {
+            None => b"",
+            Some(FirstStep::None) => b"number",
+            Some(FirstStep::Password) => b"password",
+        },
     ])
 }

@@ -94,11 +94,17 @@ impl Commit {
             }
             Effect::KeepNumber(key, until) => self.push(keys::number(self.shard, &key), &[b"PEXPIREAT", &past(until)]),
             Effect::DropNumber(key) => self.push(keys::number(self.shard, &key), &[b"UNLINK"]),
+            Effect::Unlist(verification) => {
+                let forgotten = MessageKey { verification, ..*place };
+                self.push(keys::failed(self.shard), &[b"ZREM", &member(&forgotten)]);
+            }
             Effect::Forget { verification, number } => {
                 let forgotten = MessageKey { verification, ..*place };
                 self.push(queue, &[b"ZREM", &member(&forgotten)]);
                 self.push(keys::token(self.shard, &verification), &[b"UNLINK"]);
-                self.push(keys::number(self.shard, &number), &[b"UNLINK"]);
+                if let Some(number) = number {
+                    self.push(keys::number(self.shard, &number), &[b"UNLINK"]);
+                }
             }
         }
     }

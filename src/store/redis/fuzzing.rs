@@ -87,6 +87,7 @@ fn start() -> StartRequest {
         context_ip: None,
         is_found_by_number: true,
         with_lease: true,
+        signs_in: None,
         operation: OPERATION,
         refusal: None,
     }

@@ -77,6 +77,7 @@ impl Model {
             message_id: String::new(),
             is_test: wish.is_test,
             with_lease: wish.with_lease,
+            signs_in: None,
             refusal: None,
         };
         let outcome = start(self.record(of), &request, now);
@@ -181,7 +182,12 @@ impl Model {
                 self.numbers.remove(&which(verification));
             }
             // a token shows in the approval, a failed mail in its delivery
-            Effect::StoreToken(_) | Effect::KeepToken(_) | Effect::DropToken | Effect::ListAsFailed | Effect::UnlistFailed => {}
+            Effect::StoreToken(_)
+            | Effect::KeepToken(_)
+            | Effect::DropToken
+            | Effect::ListAsFailed
+            | Effect::UnlistFailed
+            | Effect::Unlist(_) => {}
         }
     }
 }

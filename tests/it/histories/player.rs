@@ -126,7 +126,7 @@ impl<'a> Player<'a> {
     }
 
     fn note_lease(&mut self, of: Which, message: &LeasedMessage) {
-        let number = message.number.as_str();
+        let number = message.digits().unwrap();
         let known = self.known.get_mut(&of).unwrap().number.get_or_insert_with(|| number.to_owned());
         assert_eq!(known, number, "all mails of a verification tell one number");
         self.leases.push((of, message.clone()));

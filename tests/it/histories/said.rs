@@ -72,7 +72,7 @@ impl Said {
 
     pub fn lease(message: &LeasedMessage) -> Self {
         let words =
-            (message.address.as_str(), message.fence, message.purpose.as_str(), message.locale, message.number.as_str().len());
+            (message.address.as_str(), message.fence, message.purpose.as_str(), message.locale, message.digits().unwrap().len());
         Self {
             // when it was started is first, for the order: leases of one claim may be a millisecond apart
             moments: vec![message.started_at, message.expires_at, message.leased_at, message.leased_until],

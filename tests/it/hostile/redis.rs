@@ -98,7 +98,7 @@ async fn survives(place: &Place, name: &str, said: Vec<u8>) {
     let (liar, store) = place.misled().await;
     let address = format!("{}@example.org", uuid::Uuid::new_v4().simple());
     let (verification, mail) = start(&store, &address, "tok-1").await;
-    let number = mail.number.as_str();
+    let number = mail.digits().unwrap();
 
     liar.lies(move |_, _| Said::Bytes(said.clone()));
     let failed = Err(Failure::Unavailable);
@@ -131,13 +131,13 @@ async fn no_answer_and_a_connection_that_ends_in_the_middle_are_got_over_too() {
     let (verification, mail) = store.start("ada@example.org").await;
 
     liar.lies(|_, _| Said::Nothing);
-    assert_eq!(token_of(&store, &verification, mail.number.as_str()).await, Err(Failure::Unavailable));
+    assert_eq!(token_of(&store, &verification, mail.digits().unwrap()).await, Err(Failure::Unavailable));
     liar.lies(|_, reply| Said::Bytes(reply[..reply.len() - 1].to_vec()));
-    assert_eq!(token_of(&store, &verification, mail.number.as_str()).await, Err(Failure::Unavailable));
+    assert_eq!(token_of(&store, &verification, mail.digits().unwrap()).await, Err(Failure::Unavailable));
 
     liar.behaves();
     until_ready(&store.asks).await;
-    assert_eq!(token_of(&store, &verification, mail.number.as_str()).await.as_deref(), Ok("tok-1"));
+    assert_eq!(token_of(&store, &verification, mail.digits().unwrap()).await.as_deref(), Ok("tok-1"));
 }
 
 /// An answer too many moves all that follow by one: each would be taken for the answer to the next question.
@@ -155,7 +155,7 @@ async fn an_answer_that_nobody_asked_for_ends_the_connection() {
         until_ready(&store.asks).await;
         assert_eq!(in_time(store.look_up(&verification.id)).await.unwrap().id, verification.id);
     }
-    assert_eq!(token_of(&store, &verification, mail.number.as_str()).await.as_deref(), Ok("tok-1"));
+    assert_eq!(token_of(&store, &verification, mail.digits().unwrap()).await.as_deref(), Ok("tok-1"));
 }
 
 /// The newest reply to a command that is asked about `kind`, as the liar passes it on.
@@ -201,7 +201,7 @@ async fn anothers_record_and_anothers_token_open_nothing() {
     let (liar, store) = place.misled().await;
     let (ada, adas) = start(&store, "ada@example.org", "adas-token").await;
     let (bob, bobs) = start(&store, "bob@example.org", "bobs-token").await;
-    let (adas, bobs) = (adas.number.as_str(), bobs.number.as_str());
+    let (adas, bobs) = (adas.digits().unwrap(), bobs.digits().unwrap());
     let [bobs_record, bobs_token] = record_and_token(&liar, &store, &bob, &other_than(bobs)).await;
     let [record, token] = record_and_token(&liar, &store, &ada, &other_than(adas)).await;
 
@@ -229,13 +229,13 @@ async fn anothers_record_as_the_answer_to_a_commit_opens_nothing() {
     let (liar, store) = place.misled().await;
     let (ada, adas) = start(&store, "ada@example.org", "adas-token").await;
     let (bob, bobs) = start(&store, "bob@example.org", "bobs-token").await;
-    let bobs = bobs.number.as_str();
+    let bobs = bobs.digits().unwrap();
     let [bobs_record, _] = record_and_token(&liar, &store, &bob, &other_than(bobs)).await;
 
     let stale = [b"*2\r\n$5\r\nstale\r\n".as_slice(), &bobs_record].concat();
     liar.lies(move |command, reply| Said::Bytes(if command.is("EVALSHA") { stale.clone() } else { reply }));
     assert_eq!(token_of(&store, &ada, bobs).await, Err(Failure::Unavailable));
-    assert_eq!(token_of(&store, &ada, adas.number.as_str()).await, Err(Failure::Unavailable));
+    assert_eq!(token_of(&store, &ada, adas.digits().unwrap()).await, Err(Failure::Unavailable));
 }
 
 #[actix::test]
@@ -244,7 +244,7 @@ async fn a_record_from_before_brings_neither_a_token_nor_an_attempt_back() {
     let (liar, store) = place.misled().await;
     let (ada, adas) = start(&store, "ada@example.org", "adas-token").await;
     let (bob, bobs) = start(&store, "bob@example.org", "bobs-token").await;
-    let (adas, bobs) = (adas.number.as_str(), bobs.number.as_str());
+    let (adas, bobs) = (adas.digits().unwrap(), bobs.digits().unwrap());
     let [record, token] = record_and_token(&liar, &store, &ada, &other_than(adas)).await;
     liar.behaves();
     assert_eq!(token_of(&store, &ada, adas).await.as_deref(), Ok("adas-token"));
@@ -269,7 +269,7 @@ async fn a_number_that_is_led_astray_releases_nothing() {
         |address: &str| OpenVerification { is_found_by_number: true, digits: 12, ..TestStore::opening(address) };
     let number = async |address: &str| {
         let opened = store.open(found_by_number(address)).await.unwrap();
-        opened.message.unwrap().number.as_str().to_owned()
+        opened.message.unwrap().digits().unwrap().to_owned()
     };
     let (adas, bobs) = (number("ada@example.org").await, number("bob@example.org").await);
     let heard = overhear(&liar, "GET", b'n');
@@ -306,10 +306,10 @@ async fn a_time_that_cannot_be_is_got_over() {
     for clock in ["-1", "0", "9223372036854775807"] {
         let said = format!("*2\r\n$5\r\nclock\r\n:{clock}\r\n").into_bytes();
         liar.lies(move |command, reply| Said::Bytes(if command.is("EVALSHA") { said.clone() } else { reply }));
-        assert!(token_of(&store, &verification, mail.number.as_str()).await.is_err());
+        assert!(token_of(&store, &verification, mail.digits().unwrap()).await.is_err());
     }
 
     liar.behaves();
     until_ready(&store.asks).await;
-    assert_eq!(token_of(&store, &verification, mail.number.as_str()).await.as_deref(), Ok("tok-1"));
+    assert_eq!(token_of(&store, &verification, mail.digits().unwrap()).await.as_deref(), Ok("tok-1"));
 }

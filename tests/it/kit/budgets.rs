@@ -22,7 +22,7 @@ fn quota(budget: Budget) -> Quota {
         Budget::VerificationSends => of_places(5),
         Budget::AddressPending => of_places(10),
         Budget::AddressChecks => in_seconds(10, 18_000),
-        Budget::IpStarts => in_seconds(20, 600),
+        Budget::IpStarts | Budget::IpSignIns => in_seconds(20, 600),
         Budget::ApplicationStarts => in_seconds(3, 90), // as the tests set it: `three_starts`
         Budget::NumberMisses => in_seconds(1_000, 10_000),
     }

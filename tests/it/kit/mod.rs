@@ -22,5 +22,6 @@ pub mod sealed;
 pub mod smtp_script;
 pub mod smtp_server;
 pub mod smtp_sink;
+pub mod store_users;
 pub mod stores;
 pub mod tls;

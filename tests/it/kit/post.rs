@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use fiador::{
     domain::{
         Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, Lookup, MessageKey, Moment,
-        Purpose,
+        Purpose, SecondStep,
     },
     mail::rendering::{Mail, Renderer},
 };
@@ -27,6 +27,7 @@ pub fn application() -> Application {
         reply_to: Some(address("help@shop.example")),
         lookup: Lookup::Id,
         number_in_subject: false,
+        second_step: SecondStep::Number,
         is_test: false,
         limits: Limits::default(),
         purposes: BTreeMap::new(),
@@ -44,7 +45,7 @@ pub fn message(to: &str) -> LeasedMessage {
         leased_at: started_at,
         application: ApplicationName::parse("shop").unwrap(),
         address: address(to),
-        number: IdentityNumber::parse(NUMBER).unwrap(),
+        number: Some(IdentityNumber::parse(NUMBER).unwrap()),
         purpose: Purpose::default(),
         locale: Locale::EN,
         started_at,

@@ -343,6 +343,8 @@ pub fn approval(token: Option<Token>) -> Approval {
         purpose: Purpose::default(),
         approved_at: NOW,
         token,
+        signed_in: None,
+        assertion: None,
     }
 }
 

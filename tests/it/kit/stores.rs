@@ -26,7 +26,7 @@ use fiador::{
 
 use super::redis::TestRedis;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct TestStore {
     pub asks: StoreAsks,
@@ -130,6 +130,7 @@ impl TestStore {
             is_found_by_number: false,
             is_test: false,
             with_lease: true,
+            signs_in: None,
             refusal: None,
             operation: new_operation(),
         }
@@ -344,7 +345,7 @@ pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(DEADLINE, looking).await.expect("it never came to be so");
 }
 
-fn failure(error: AskError<Failure>) -> Failure {
+pub(super) fn failure(error: AskError<Failure>) -> Failure {
     match error {
         AskError::Refused(failure) => failure,
         other => panic!("the store did not answer: {other}"),
@@ -375,3 +376,19 @@ pub async fn unavailable(store: &TestStore) -> bool {
 pub async fn in_time<T>(answer: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(2), answer).await.expect("an answer within two seconds")
 }
+
+/// Runs each of these against either store.
+macro_rules! on_both_stores {
+    ($($name:ident,)+) => {
+        mod embedded {$(
+            #[actix::test]
+            async fn $name() { super::$name(crate::kit::stores::TestStore::embedded().await).await }
+        )+}
+        mod redis {$(
+            #[actix::test]
+            async fn $name() { super::$name(crate::kit::stores::TestStore::redis().await).await }
+        )+}
+    };
+}
+
+pub(crate) use on_both_stores;

@@ -62,7 +62,7 @@ async fn a_server_that_pauses_for_1_5_or_30_seconds_is_a_503_in_time_meanwhile_a
     join_all([1, 5, 30].map(async |seconds| {
         let (server, _directory, store) = store().await;
         let (verification, mail) = store.start("ada@example.org").await;
-        let wrong = other_than(mail.number.as_str());
+        let wrong = other_than(mail.digits().unwrap());
         server.freeze();
         let (frozen_at, mut next_ask) = (Instant::now(), interval(Duration::from_millis(100)));
 
@@ -76,7 +76,7 @@ async fn a_server_that_pauses_for_1_5_or_30_seconds_is_a_503_in_time_meanwhile_a
         until_ready(&store.asks).await;
         let charged_once = Failure::Refused(Refusal::NumberIncorrect { attempts_remaining: 4 });
         assert_eq!(store.check_as(OPERATION, &verification.id, &wrong).await, Err(charged_once), "{seconds}");
-        assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok(), "{seconds}");
+        assert!(store.check(&verification.id, mail.digits().unwrap()).await.is_ok(), "{seconds}");
     }))
     .await;
 }
@@ -88,12 +88,12 @@ async fn a_server_that_became_a_replica_is_unavailable_to_writes_until_it_is_a_m
     server.tell(&["REPLICAOF", "127.0.0.1", "1"]);
 
     assert_eq!(in_time(store.open(TestStore::opening("bob@example.org"))).await, Err(Failure::Unavailable));
-    until(async || store.check(&verification.id, mail.number.as_str()).await == Err(Failure::Unavailable)).await;
+    until(async || store.check(&verification.id, mail.digits().unwrap()).await == Err(Failure::Unavailable)).await;
     let told = "Redis refuses writes, as it is a read-only replica; point store.redis_url at the master";
     until(async || why_not_ready(&store.asks).await.is_some_and(|reason| reason.starts_with(told))).await;
     server.tell(&["REPLICAOF", "NO", "ONE"]);
     until_ready(&store.asks).await;
-    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+    assert!(store.check(&verification.id, mail.digits().unwrap()).await.is_ok());
 }
 
 #[actix::test]
@@ -114,7 +114,7 @@ async fn a_server_that_is_loading_is_unavailable_in_time_and_has_all_when_it_has
     })
     .await;
     assert!(refused_while_loading > 0);
-    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+    assert!(store.check(&verification.id, mail.digits().unwrap()).await.is_ok());
 }
 
 #[actix::test]
@@ -123,12 +123,12 @@ async fn a_server_that_wants_a_replica_refuses_writes_until_it_does_not() {
     let (verification, mail) = store.start("ada@example.org").await;
     server.tell(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
 
-    assert_eq!(in_time(store.check(&verification.id, mail.number.as_str())).await, Err(Failure::Unavailable));
+    assert_eq!(in_time(store.check(&verification.id, mail.digits().unwrap())).await, Err(Failure::Unavailable));
     let told = "Redis refuses writes, as it has fewer replicas than min-replicas-to-write asks for";
     assert!(why_not_ready(&store.asks).await.is_some_and(|reason| reason.starts_with(told)));
     assert!(store.look_up(&verification.id).await.is_ok());
     server.tell(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
-    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+    assert!(store.check(&verification.id, mail.digits().unwrap()).await.is_ok());
 }
 
 #[actix::test]
@@ -176,10 +176,10 @@ async fn a_full_server_takes_nothing_new_but_is_read_and_written_again_once_ther
     server.tell(&["CONFIG", "SET", "maxmemory", "1"]);
 
     assert_eq!(store.open(TestStore::opening("bob@example.org")).await, Err(Failure::Unavailable));
-    assert_eq!(store.check(&verification.id, mail.number.as_str()).await, Err(Failure::Unavailable));
+    assert_eq!(store.check(&verification.id, mail.digits().unwrap()).await, Err(Failure::Unavailable));
     assert!(store.look_up(&verification.id).await.is_ok());
     server.tell(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert!(store.check(&verification.id, mail.number.as_str()).await.is_ok());
+    assert!(store.check(&verification.id, mail.digits().unwrap()).await.is_ok());
 }
 
 #[actix::test]
@@ -188,7 +188,7 @@ async fn a_check_whose_answer_was_lost_is_charged_once_with_its_repetition() {
     let proxy = Proxy::before(&server).await;
     let store = TestStore::on(&proxy.url(), directory.path()).await;
     let (verification, mail) = store.start("ada@example.org").await;
-    let (operation, wrong) = (new_operation(), other_than(mail.number.as_str()));
+    let (operation, wrong) = (new_operation(), other_than(mail.digits().unwrap()));
 
     let held = proxy.hold("EVALSHA");
     let lost = in_time(store.check_as(operation, &verification.id, &wrong)).await;

@@ -19,16 +19,16 @@ pub(super) async fn do_everything(store: &TestStore) -> Vec<String> {
     let [ada, bob, eve, sue] = ADDRESSES;
     let (approved, mail) = store.start(ada).await;
     store.look_up(&approved.id).await.unwrap();
-    store.check(&approved.id, &other_than(mail.number.as_str())).await.unwrap_err();
+    store.check(&approved.id, &other_than(mail.digits().unwrap())).await.unwrap_err();
     store.settle(&mail, MessageOutcome::Sent("250 ok".to_owned())).await;
     store.hand.advance(Duration::from_secs(30));
     store.resend(&approved.id).await.unwrap();
-    store.check(&approved.id, mail.number.as_str()).await.unwrap();
+    store.check(&approved.id, mail.digits().unwrap()).await.unwrap();
 
     let (exhausted, mail) = store.start(bob).await;
     store.settle(&mail, MessageOutcome::Refused("550 no".to_owned())).await;
     for _ in 0..5 {
-        store.check(&exhausted.id, &other_than(mail.number.as_str())).await.unwrap_err();
+        store.check(&exhausted.id, &other_than(mail.digits().unwrap())).await.unwrap_err();
     }
 
     let (canceled, mail) = store.start(eve).await;
@@ -45,7 +45,7 @@ pub(super) async fn do_everything(store: &TestStore) -> Vec<String> {
     store.charge_ip(IP).await.unwrap();
     store.refund_ip(IP).await;
     let ids = [approved.id, exhausted.id, canceled.id].map(|id| id.as_str().to_owned());
-    ids.into_iter().chain([newest, mail.number.as_str().to_owned()]).collect()
+    ids.into_iter().chain([newest, mail.digits().unwrap().to_owned()]).collect()
 }
 
 /// The number of a start that replaced another one.
@@ -53,7 +53,7 @@ async fn start_over(store: &TestStore, address: &str) -> String {
     let opening = || OpenVerification { is_found_by_number: true, digits: 12, ..TestStore::opening(address) };
     store.open(opening()).await.unwrap();
     store.hand.advance(Duration::from_secs(30));
-    store.open(opening()).await.unwrap().message.unwrap().number.as_str().to_owned()
+    store.open(opening()).await.unwrap().message.unwrap().digits().unwrap().to_owned()
 }
 
 /// A store on a cluster's node, which refuses what crosses slots, and what it was told.

@@ -93,7 +93,7 @@ async fn a_wrong_check_whose_reply_is_cut_off_is_charged_once_with_its_repetitio
     for (n, part) in PARTS.into_iter().enumerate() {
         for (tries, word) in ["MGET", "EVALSHA"].into_iter().enumerate() {
             let (verification, mail) = behind.store.start(&format!("{word}-{}", address(n))).await;
-            let (operation, wrong) = (new_operation(), other_than(mail.number.as_str()));
+            let (operation, wrong) = (new_operation(), other_than(mail.digits().unwrap()));
             let check = || behind.store.check_as(operation, &verification.id, &wrong);
             behind.with_a_cut(word, part, check()).await;
 
@@ -111,7 +111,7 @@ async fn a_right_check_whose_reply_is_cut_off_gives_its_token_to_its_repetition_
     for (n, part) in PARTS.into_iter().enumerate() {
         let (verification, mail) = behind.store.start(&address(n)).await;
         let operation = new_operation();
-        let check = |operation| behind.store.check_as(operation, &verification.id, mail.number.as_str());
+        let check = |operation| behind.store.check_as(operation, &verification.id, mail.digits().unwrap());
         behind.with_a_cut("EVALSHA", part, check(operation)).await;
 
         assert_eq!(check(new_operation()).await, Err(Failure::Refused(Refusal::AlreadyApproved)), "{n}");
@@ -243,7 +243,7 @@ async fn the_late_rest_of_a_reply_that_stalled_too_long_is_nobodys_answer() {
 async fn a_commit_or_claim_whose_reply_stalls_is_unavailable_in_time_and_done_once() {
     let behind = Behind::start().await;
     let (verification, mail) = behind.store.start("ada@example.org").await;
-    let (operation, wrong) = (new_operation(), other_than(mail.number.as_str()));
+    let (operation, wrong) = (new_operation(), other_than(mail.digits().unwrap()));
     let check = || behind.store.check_as(operation, &verification.id, &wrong);
 
     let held = behind.proxy.stall_reply("EVALSHA", HALF);
@@ -272,7 +272,7 @@ async fn replies_that_come_byte_by_byte_are_understood() {
     behind.settle(&mail).await.unwrap();
     assert!(behind.store.claim(8).await.is_empty());
     assert_eq!(behind.store.look_up(&verification.id).await.unwrap().delivery.unwrap().status, DeliveryStatus::Sent);
-    assert!(behind.store.check(&verification.id, mail.number.as_str()).await.is_ok());
+    assert!(behind.store.check(&verification.id, mail.digits().unwrap()).await.is_ok());
 }
 
 #[actix::test]
@@ -282,13 +282,13 @@ async fn replies_that_trickle_too_slowly_are_unavailable_in_time_until_they_flow
     behind.proxy.trickle(Duration::from_millis(20));
 
     for _ in 0..2 {
-        let number = mail.number.as_str();
+        let number = mail.digits().unwrap();
         assert_eq!(in_time(behind.store.check_as(OPERATION, &verification.id, number)).await, Err(Failure::Unavailable));
     }
     assert!(unavailable(&behind.store).await);
     behind.proxy.flow();
     until_ready(&behind.store.asks).await;
-    assert!(behind.store.check_as(OPERATION, &verification.id, mail.number.as_str()).await.is_ok());
-    let other = behind.store.check(&verification.id, mail.number.as_str()).await;
+    assert!(behind.store.check_as(OPERATION, &verification.id, mail.digits().unwrap()).await.is_ok());
+    let other = behind.store.check(&verification.id, mail.digits().unwrap()).await;
     assert_eq!(other, Err(Failure::Refused(Refusal::AlreadyApproved)));
 }

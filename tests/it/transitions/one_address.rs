@@ -56,6 +56,7 @@ pub fn request(n: u32) -> Start {
         message_id: format!("<{n:022}@example.org>"),
         is_test: false,
         with_lease: true,
+        signs_in: None,
         lookup: None,
         refusal: None,
     }

@@ -29,7 +29,7 @@ fn a_start_queues_its_mail_and_stores_its_token() {
     assert_eq!((opened.view.status, opened.view.attempts_remaining), (Status::Pending, 5));
     assert_eq!(opened.view.expires_at, ada.now + Duration::from_secs(600));
     let mail = opened.mail.unwrap();
-    assert_eq!(mail.number.as_str(), opened.right);
+    assert_eq!(mail.digits().unwrap(), opened.right);
     assert_eq!(ada.effects, [Effect::Enqueue(mail.leased_until), Effect::StoreToken(opened.view.expires_at)]);
 }
 
