@@ -107,6 +107,9 @@ pub struct Entry<'a> {
     /// The verification: [`AuditLog::hash_of`] its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<String>,
+    /// The user: [`AuditLog::hash_of`] its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The address, masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<&'a str>,
@@ -156,7 +159,7 @@ impl AuditLog {
         self.0.is_some()
     }
 
-    /// What the log calls the verification of this id: the same each time, and nothing that leads back to the id.
+    /// What the log calls the verification or user of this id: the same each time, and nothing that leads back to the id.
     pub fn hash_of(&self, id: &str) -> Option<String> {
         let open = self.0.as_ref()?;
         let mut mac = Hmac::<Sha256>::new_from_slice(open.naming_key.as_slice()).expect("HMAC takes keys of any length");

@@ -12,12 +12,12 @@ use crate::{
     clock::{Clock, Hand},
     config::Config,
     domain::{
-        Application, ApplicationName, Approval, EmailAddress, Limits, Locale, Lookup, OperationId, SecondStep, Token,
+        Application, ApplicationName, Approval, EmailAddress, Limits, Locale, Lookup, OperationId, SecondStep, Token, UserView,
         VerificationId, VerificationView,
     },
     messages::{
-        CancelVerification, CapturedMail, CheckNumber, Failure, ReadInbox, ReadVerification, ResendVerification,
-        StartVerification,
+        CancelVerification, CapturedMail, CheckNumber, CreateUser, Failure, ReadInbox, ReadVerification, ResendVerification,
+        SignIn, SignInAnswer, SignInByNumber, StartVerification,
     },
     supervision::{Ask, AskError},
 };
@@ -128,6 +128,48 @@ impl TestService {
     pub async fn cancel(&self, id: &VerificationId) -> Result<(), Failure> {
         let cancel = CancelVerification { application: self.application.clone(), id: id.as_str().to_owned() };
         answer(&self.service.asks(), cancel).await
+    }
+
+    /// Keeps a user with this password, and starts no verification of its address.
+    ///
+    /// # Errors
+    /// As [`CreateUser`].
+    pub async fn create_user(&self, email: &str, password: &str) -> Result<UserView, Failure> {
+        let create = CreateUser {
+            application: self.application.clone(),
+            email: email.to_owned(),
+            password: Some(password.to_owned().into()),
+            attributes: None,
+            locale: None,
+            is_verified: false,
+            operation: new_operation(),
+        };
+        answer(&self.service.asks(), create).await.map(|created| created.user)
+    }
+
+    /// Presents a password, as a new operation.
+    ///
+    /// # Errors
+    /// As [`SignIn`].
+    pub async fn sign_in(&self, email: &str, password: &str) -> Result<SignInAnswer, Failure> {
+        let (email, password) = (email.to_owned(), password.to_owned().into());
+        let application = self.application.clone();
+        answer(&self.service.asks(), SignIn { application, email, password, context_ip: None, operation: new_operation() }).await
+    }
+
+    /// Asks for a number to sign in with, as a new operation.
+    ///
+    /// # Errors
+    /// As [`SignInByNumber`].
+    pub async fn sign_in_by_number(&self, email: &str) -> Result<VerificationView, Failure> {
+        let (application, email) = (self.application.clone(), email.to_owned());
+        let sign_in = SignInByNumber { application, email, context_ip: None, operation: new_operation() };
+        answer(&self.service.asks(), sign_in).await
+    }
+
+    /// The application that it asks as.
+    pub fn application(&self) -> &ApplicationName {
+        &self.application
     }
 
     /// Moves time forward.

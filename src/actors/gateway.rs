@@ -8,22 +8,25 @@ use subtle::ConstantTimeEq;
 
 use super::asks::{MailAsks, StoreAsks, failure};
 use crate::{
+    assertions::Assertions,
     clock::Clock,
     domain::{
         ApiKeyGrant, Application, ApplicationName, Applications, Approval, Charge, EmailAddress, EndUserIp, IdentityNumber,
-        LeasedMessage, Locale, Lookup, MailPage, MailView, Principal, Purpose, Refusal, Token, VerificationId, VerificationView,
+        LeasedMessage, Locale, Lookup, Principal, Purpose, Refusal, Token, VerificationId, VerificationView,
     },
     live::Live,
     messages::{
         AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeStart, CheckByNumber,
-        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, ListMails, LookUpVerification, MailQueued,
-        NotReady, OpenVerification, Opened, Probe, ReadMail, ReadVerification, RefundStart, ResendMail, ResendVerification,
-        RetryMail, StartVerification,
+        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
+        OpenVerification, Opened, Probe, ReadVerification, RefundStart, ResendMail, ResendVerification, StartVerification,
     },
+    passwords::Passwords,
     supervision::{AskError, Reservation},
 };
 
 mod mails;
+mod sign_ins;
+mod users;
 
 /// How long the store may take: less than HTTP waits, so that its answer is still heard.
 const STORE_DEADLINE: Duration = Duration::from_millis(1700);
@@ -40,14 +43,42 @@ struct Front {
     clock: Clock,
     store: StoreAsks,
     mail: MailAsks,
+    passwords: Passwords,
+    assertions: Assertions,
+}
+
+/// What it proves things with, one for all gateways of a daemon.
+#[derive(Clone)]
+pub struct Provers {
+    /// Hashes and compares passwords.
+    pub passwords: Passwords,
+    /// Signs that somebody has signed in.
+    pub assertions: Assertions,
 }
 
 impl Gateway {
     /// A gateway for these applications, to this store and this mailer.
-    pub fn new(applications: Live<Applications>, clock: Clock, store: StoreAsks, mail: MailAsks) -> Self {
-        Self { front: Rc::new(Front { applications, clock, store, mail }) }
+    pub fn new(applications: Live<Applications>, clock: Clock, store: StoreAsks, mail: MailAsks, provers: Provers) -> Self {
+        let Provers { passwords, assertions } = provers;
+        Self { front: Rc::new(Front { applications, clock, store, mail, passwords, assertions }) }
     }
 }
+
+/// Answers each message by a function of the front, in a future of its own: asks do not wait for one another.
+macro_rules! answer_from_front {
+    ($($message:ty => $answer:ident,)+) => {$(
+        impl ::actix::Handler<$message> for Gateway {
+            type Result = ::actix::ResponseFuture<<$message as ::actix::Message>::Result>;
+
+            fn handle(&mut self, ask: $message, _: &mut Self::Context) -> Self::Result {
+                let front = self.front.clone();
+                Box::pin(async move { front.$answer(ask).await })
+            }
+        }
+    )+};
+}
+
+use answer_from_front;
 
 impl Actor for Gateway {
     type Context = Context<Self>;
@@ -70,85 +101,13 @@ impl Handler<Authenticate> for Gateway {
     }
 }
 
-impl Handler<StartVerification> for Gateway {
-    type Result = ResponseFuture<Result<VerificationView, Failure>>;
-
-    fn handle(&mut self, ask: StartVerification, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.start(ask).await })
-    }
-}
-
-impl Handler<ReadVerification> for Gateway {
-    type Result = ResponseFuture<Result<VerificationView, Failure>>;
-
-    fn handle(&mut self, ask: ReadVerification, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.read(ask).await })
-    }
-}
-
-impl Handler<CheckNumber> for Gateway {
-    type Result = ResponseFuture<Result<Approval, Failure>>;
-
-    fn handle(&mut self, ask: CheckNumber, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.check(ask).await })
-    }
-}
-
-impl Handler<CheckByNumber> for Gateway {
-    type Result = ResponseFuture<Result<Approval, Failure>>;
-
-    fn handle(&mut self, ask: CheckByNumber, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.check_by_number(ask).await })
-    }
-}
-
-impl Handler<ResendVerification> for Gateway {
-    type Result = ResponseFuture<Result<VerificationView, Failure>>;
-
-    fn handle(&mut self, ask: ResendVerification, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.resend(ask).await })
-    }
-}
-
-impl Handler<CancelVerification> for Gateway {
-    type Result = ResponseFuture<Result<(), Failure>>;
-
-    fn handle(&mut self, ask: CancelVerification, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.cancel(ask).await })
-    }
-}
-
-impl Handler<ListMails> for Gateway {
-    type Result = ResponseFuture<Result<MailPage, Failure>>;
-
-    fn handle(&mut self, ask: ListMails, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.list_mails(ask).await })
-    }
-}
-
-impl Handler<ReadMail> for Gateway {
-    type Result = ResponseFuture<Result<MailView, Failure>>;
-
-    fn handle(&mut self, ask: ReadMail, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.read_mail(ask).await })
-    }
-}
-
-impl Handler<RetryMail> for Gateway {
-    type Result = ResponseFuture<Result<MailView, Failure>>;
-
-    fn handle(&mut self, ask: RetryMail, _: &mut Self::Context) -> Self::Result {
-        let front = self.front.clone();
-        Box::pin(async move { front.retry_mail(ask).await })
-    }
+answer_from_front! {
+    StartVerification => start,
+    ReadVerification => read,
+    CheckNumber => check,
+    CheckByNumber => check_by_number,
+    ResendVerification => resend,
+    CancelVerification => cancel,
 }
 
 impl Handler<AskReadiness> for Gateway {
@@ -181,10 +140,12 @@ impl Front {
     }
 
     async fn start(&self, ask: StartVerification) -> Result<VerificationView, Failure> {
-        let ip = ask.context_ip.as_deref().map(EndUserIp::parse).transpose().map_err(|error| invalid("context.ip", &error))?;
+        let ip = end_user(ask.context_ip.as_deref())?;
         let application = self.application(&ask.application)?;
-        let opening = opening(&application, ask, ip)?;
-        let charges = charges(&application, ip);
+        self.start_at_a_charge(opening(&application, ask, ip)?, charges(&application, ip)).await
+    }
+
+    async fn start_at_a_charge(&self, opening: OpenVerification, charges: Vec<Charge>) -> Result<VerificationView, Failure> {
         if charges.is_empty() {
             return Ok(self.open(opening).await?.verification);
         }
@@ -245,7 +206,7 @@ impl Front {
         let number = IdentityNumber::parse(&ask.number).map_err(|error| invalid("number", &error))?;
         let is_test = self.application(&ask.application)?.is_test;
         let check = DecideCheck { application: ask.application, id, number, is_test, operation: ask.operation };
-        self.store.check.ask(check, STORE_DEADLINE).await.map_err(failure)
+        self.store.check.ask(check, STORE_DEADLINE).await.map(|approval| self.assert(approval)).map_err(failure)
     }
 
     async fn check_by_number(&self, ask: CheckByNumber) -> Result<Approval, Failure> {
@@ -259,7 +220,7 @@ impl Front {
             return Err(invalid("number", &mend).into());
         }
         let check = DecideByNumber { application: ask.application, number, operation: ask.operation };
-        self.store.check_by_number.ask(check, STORE_DEADLINE).await.map_err(failure)
+        self.store.check_by_number.ask(check, STORE_DEADLINE).await.map(|approval| self.assert(approval)).map_err(failure)
     }
 
     async fn cancel(&self, ask: CancelVerification) -> Result<(), Failure> {
@@ -319,6 +280,10 @@ fn opening(application: &Application, ask: StartVerification, ip: Option<EndUser
         address,
         purpose,
     })
+}
+
+fn end_user(context_ip: Option<&str>) -> Result<Option<EndUserIp>, Refusal> {
+    context_ip.map(EndUserIp::parse).transpose().map_err(|error| invalid("context.ip", &error))
 }
 
 /// The narrower budget first: an end user who has spent his own takes nothing of his application's.

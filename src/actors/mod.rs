@@ -9,6 +9,6 @@ mod store_requests;
 
 pub use asks::{MailAsks, StoreAsks, count_budgets_from_zero};
 pub use embedded_store::EmbeddedStore;
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Provers};
 pub use mailer::Mailer;
 pub use redis_store::RedisStore;

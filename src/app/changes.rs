@@ -12,6 +12,9 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
     if old.trusted_proxies != new.trusted_proxies {
         changes.push("trusted proxies changed".to_owned());
     }
+    if old.assertions != new.assertions {
+        changes.push("assertions changed".to_owned());
+    }
     if old.tls != new.tls {
         changes.push("certificate changed".to_owned());
     }

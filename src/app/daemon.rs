@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use futures_util::future::join_all;
@@ -289,7 +289,7 @@ async fn furnish(plan: CellPlan) -> (Doors, Vec<Service>) {
     let (compat_port, compat_service) =
         compat.map(|application| compat_door(&gateway, application, limits, audit.clone())).unzip();
     let (api_port, connections) = door(&gateway);
-    let front = Front::new(asks(&gateway, mailer, &observatory), limits, audit);
+    let front = Front::new(asks(&parts, &gateway, mailer, &observatory), limits, audit);
     let services = std::iter::once(Service { front, connections }).chain(compat_service).collect();
     (Doors { api: api_port, compat: compat_port }, services)
 }
@@ -311,7 +311,8 @@ async fn until_up(store: &StoreAsks) {
     }
 }
 
-fn asks(gateway: &Guarded<Gateway>, mailer: RunningMailer, observatory: &Observatory) -> Asks {
+fn asks(parts: &Parts, gateway: &Guarded<Gateway>, mailer: RunningMailer, observatory: &Observatory) -> Asks {
+    let assertions = parts.assertions().clone();
     Asks {
         authenticate: gateway.asks(),
         start_verification: gateway.asks(),
@@ -323,8 +324,18 @@ fn asks(gateway: &Guarded<Gateway>, mailer: RunningMailer, observatory: &Observa
         list_mails: gateway.asks(),
         read_mail: gateway.asks(),
         retry_mail: gateway.asks(),
+        create_user: gateway.asks(),
+        read_user: gateway.asks(),
+        find_user: gateway.asks(),
+        update_user: gateway.asks(),
+        delete_user: gateway.asks(),
+        export_user: gateway.asks(),
+        set_password: gateway.asks(),
+        sign_in: gateway.asks(),
+        sign_in_by_number: gateway.asks(),
         readiness: gateway.asks_apart(SIDE_PERMITS),
         inbox: mailer.inbox,
+        published_keys: Arc::new(move || assertions.jwks()),
         is_live: observatory.is_live(),
         system: observatory.look(),
     }

@@ -8,7 +8,8 @@ use super::{
     roster::{Place, Roster},
 };
 use crate::{
-    actors::{EmbeddedStore, Gateway, MailAsks, Mailer, RedisStore, StoreAsks, mailer::MAX_IN_HAND},
+    actors::{EmbeddedStore, Gateway, MailAsks, Mailer, Provers, RedisStore, StoreAsks, mailer::MAX_IN_HAND},
+    assertions::Assertions,
     audit::AuditLog,
     clock::Clock,
     config::{Config, Mail, Smtp, Store},
@@ -22,6 +23,7 @@ use crate::{
         transport::Route,
     },
     messages::{Drain, Probe, ReadInbox},
+    passwords::{self, Passwords},
     private_file,
     store::{
         self, RingPlace, Vault,
@@ -59,6 +61,7 @@ pub struct Parts {
     store: StorePlan,
     route: Route,
     renderer: Live<Renderer>,
+    provers: Provers,
     audit: AuditLog,
     escalations: UnboundedSender<Escalation>,
     roster: Roster,
@@ -112,7 +115,10 @@ impl Parts {
             Some(destination) => AuditLog::start(destination, clock.clone(), vault.audit_key())?,
             None => AuditLog::off(),
         };
+        let assertions = Assertions::new(config.assertions.clone(), &vault.signing_keys());
         let renderer = Live::new(Renderer::new(config.templates.clone()));
+        let passwords = Passwords::new(vault.pepper(), passwords::default_workers());
+        let provers = Provers { passwords, assertions };
         Ok(Self {
             applications,
             clock,
@@ -121,6 +127,7 @@ impl Parts {
             store,
             route,
             renderer,
+            provers,
             audit,
             escalations,
             roster: Roster::default(),
@@ -137,6 +144,7 @@ impl Parts {
         let ring = self.ring.read_successor(&self.vault)?;
         self.audit.reopen()?;
         self.vault.take_up(ring);
+        self.provers.assertions.take_up(config.assertions.clone(), &self.vault.signing_keys());
         warn_of_test_applications(&applications);
         self.applications.replace(applications);
         self.renderer.replace(Renderer::new(config.templates.clone()));
@@ -146,6 +154,11 @@ impl Parts {
     /// The audit log.
     pub fn audit(&self) -> &AuditLog {
         &self.audit
+    }
+
+    /// What signs assertions.
+    pub fn assertions(&self) -> &Assertions {
+        &self.provers.assertions
     }
 
     /// The same parts, for actors that run at `place`.
@@ -194,7 +207,8 @@ impl Parts {
 
     /// Starts a Gateway on this arbiter.
     pub fn start_gateway(&self, store: StoreAsks, mail: MailAsks) -> Guarded<Gateway> {
-        self.guard("gateway", permits(), Gateway::new(self.applications.clone(), self.clock.clone(), store, mail))
+        let (applications, clock, provers) = (self.applications.clone(), self.clock.clone(), self.provers.clone());
+        self.guard("gateway", permits(), Gateway::new(applications, clock, store, mail, provers))
     }
 
     fn guard<A>(&self, name: &'static str, permits: u32, actor: A) -> Guarded<A>

@@ -99,5 +99,5 @@ fn names_one_host(request: &Request<Incoming>) -> bool {
 fn sign(response: &mut Response, request_id: &str) {
     let request_id = HeaderValue::from_str(request_id).expect("a UUID is visible ASCII");
     response.headers_mut().insert(REQUEST_ID, request_id);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

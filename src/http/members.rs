@@ -95,6 +95,43 @@ impl<'a> Members<'a> {
         Self::of_text(raw.get(), prefix).map(Some)
     }
 
+    /// An object's text, byte for byte.
+    pub fn optional_object_text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
+        let Some(raw) = self.take(name) else { return Ok(None) };
+        if !raw.get().starts_with('{') {
+            return Err(self.problem(Code::FieldType, name, "must be an object"));
+        }
+        Self::of_text(raw.get(), "")?; // no member of it may stand there twice
+        Ok(Some(raw.get().to_owned()))
+    }
+
+    pub fn optional_bool(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
+        let Some(raw) = self.take(name) else { return Ok(None) };
+        let value = raw.get().parse().map_err(|_| self.problem(Code::FieldType, name, "must be true or false"))?;
+        Ok(Some(value))
+    }
+
+    /// A string, or `null` as none.
+    #[expect(clippy::option_option, reason = "not there, `null` and a string are three things")]
+    pub fn optional_nullable_string(&mut self, name: &'static str) -> Result<Option<Option<String>>, Problem> {
+        let is_null = |(present, raw): &(String, &RawValue)| present == name && raw.get() == "null";
+        if self.left.iter().any(is_null) {
+            self.take(name);
+            return Ok(Some(None));
+        }
+        Ok(self.optional_string(name)?.map(Some))
+    }
+
+    /// A string that is wiped when it is dropped.
+    pub fn optional_secret(&mut self, name: &'static str) -> Result<Option<Zeroizing<String>>, Problem> {
+        Ok(self.optional_string(name)?.map(Zeroizing::new))
+    }
+
+    /// Refuses a member that cannot be changed, and says why.
+    pub fn refuse(&mut self, name: &'static str, why: &'static str) -> Result<(), Problem> {
+        self.take(name).map_or(Ok(()), |_| Err(self.problem(Code::FieldInvalid, name, why)))
+    }
+
     /// Any JSON: a string as that string, `null` as none, everything else as its text, byte for byte.
     pub fn optional_token(&mut self, name: &'static str) -> Result<Option<Token>, Problem> {
         let Some(raw) = self.take(name) else { return Ok(None) };

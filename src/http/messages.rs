@@ -10,7 +10,8 @@ use super::{
     body,
     caller::Caller,
     members::Members,
-    problem::{Code, Problem},
+    problem::Problem,
+    query::{Parameters, Query, query},
     reply::{Rfc3339, json},
     routes::{Api, Call, answer, call},
     trail::Action,
@@ -21,9 +22,6 @@ use crate::{
     messages::{ListMails, ReadMail, RetryMail},
 };
 
-/// A query's names and values.
-type Query = Vec<(String, String)>;
-
 pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
     let api = api.clone();
     let with_api = warp::any().map(move || api.clone());
@@ -31,11 +29,6 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
     let one = warp::path!("v1" / "messages" / String).and(with_api.clone()).and(call()).then(answer_one);
     let retries = warp::path!("v1" / "messages" / String / "retry").and(with_api).and(call()).then(answer_retries);
     all.or(one).unify().or(retries).unify().boxed()
-}
-
-/// None when there is one that is none. It rejects nothing.
-fn query() -> impl Filter<Extract = (Option<Query>,), Error = std::convert::Infallible> + Copy {
-    warp::query().map(Some).or(warp::any().map(|| None)).unify()
 }
 
 async fn answer_all(api: Arc<Api>, call: Call, query: Option<Query>) -> Response {
@@ -61,7 +54,7 @@ async fn answer_retries(id: String, api: Arc<Api>, call: Call) -> Response {
 
 async fn list(api: &Api, call: &Call, query: Option<Query>) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, call, Action::ListMails).await?;
-    let mut parameters = Parameters(query.ok_or_else(|| Problem::new(Code::FieldInvalid, "The query is none"))?);
+    let mut parameters = Parameters::of(query)?;
     let list = ListMails {
         application: caller.application.clone(),
         status: parameters.take("status")?,
@@ -69,7 +62,7 @@ async fn list(api: &Api, call: &Call, query: Option<Query>) -> Result<Response, 
         limit: parameters.take("limit")?.map(|text| text.parse().unwrap_or(u64::MAX)),
         cursor: parameters.take("cursor")?,
     };
-    parameters.finish()?;
+    parameters.finish("status, limit and cursor")?;
     let page = api.asks.list_mails.ask(list, caller.time_left).await?;
     Ok(json(StatusCode::OK, &call.test_mark.on(PageBody::from(&page))))
 }
@@ -94,28 +87,6 @@ async fn retry(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     let mail = api.asks.retry_mail.ask(retry, caller.time_left).await?;
     call.trail.mail(&mail);
     Ok(json(StatusCode::ACCEPTED, &call.test_mark.on(MessageBody::from(&mail))))
-}
-
-/// The parameters of a query that have not been taken yet.
-struct Parameters(Query);
-
-impl Parameters {
-    fn take(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
-        let position = self.0.iter().position(|(present, _)| present == name);
-        let value = position.map(|position| self.0.remove(position).1);
-        if self.0.iter().any(|(present, _)| present == name) {
-            return Err(Problem::new(Code::FieldDuplicate, format!("{name} may stand there once only")).with("field", name));
-        }
-        Ok(value)
-    }
-
-    /// Refuses what nobody took, without repeating it.
-    fn finish(self) -> Result<(), Problem> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        Err(Problem::new(Code::FieldUnknown, "The query may have status, limit and cursor"))
-    }
 }
 
 #[derive(Serialize)]

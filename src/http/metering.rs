@@ -80,6 +80,7 @@ fn template(path: &str) -> &'static str {
         ["v1", "messages", _] => "/v1/messages/{id}",
         ["v1", "messages", _, "retry"] => "/v1/messages/{id}/retry",
         ["v1", "system"] => "/v1/system",
+        [".well-known", "jwks.json"] => "/.well-known/jwks.json",
         ["health", "live"] => "/health/live",
         ["health", "ready"] => "/health/ready",
         ["dev", "inbox"] => "/dev/inbox",

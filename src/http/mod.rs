@@ -18,20 +18,24 @@ mod front;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzzing;
 mod health;
+mod jwks;
 mod members;
 mod messages;
 mod metering;
 mod peers;
 mod problem;
+mod query;
 mod rate_limit;
 mod reply;
 mod routes;
 mod scraping;
 mod server;
+mod sign_ins;
 mod system;
 mod test_mark;
 mod tls;
 mod trail;
+mod users;
 mod verifications;
 
 use std::{sync::Arc, time::Duration};
@@ -40,6 +44,7 @@ use futures_util::future::BoxFuture;
 
 pub use compat::CompatAsks;
 pub use front::Front;
+pub use jwks::PublishedKeys;
 pub use metering::count_refusals_from_zero;
 pub use peers::PeerRules;
 pub use scraping::Scrape;
@@ -49,8 +54,9 @@ pub use tls::encryption;
 
 use crate::{
     messages::{
-        AskReadiness, Authenticate, CancelVerification, CheckByNumber, CheckNumber, ListMails, ReadInbox, ReadMail,
-        ReadVerification, ResendVerification, RetryMail, StartVerification,
+        AskReadiness, Authenticate, CancelVerification, CheckByNumber, CheckNumber, CreateUser, DeleteUser, ExportUser, FindUser,
+        ListMails, ReadInbox, ReadMail, ReadUser, ReadVerification, ResendVerification, RetryMail, SetPassword, SignIn,
+        SignInByNumber, StartVerification, UpdateUser,
     },
     supervision::Ask,
 };
@@ -77,12 +83,32 @@ pub struct Asks {
     pub read_mail: Ask<ReadMail>,
     /// `POST /v1/messages/{id}/retry`
     pub retry_mail: Ask<RetryMail>,
+    /// `POST /v1/users`
+    pub create_user: Ask<CreateUser>,
+    /// `GET /v1/users/{id}`
+    pub read_user: Ask<ReadUser>,
+    /// `GET /v1/users?email=`
+    pub find_user: Ask<FindUser>,
+    /// `PATCH /v1/users/{id}`
+    pub update_user: Ask<UpdateUser>,
+    /// `DELETE /v1/users/{id}`
+    pub delete_user: Ask<DeleteUser>,
+    /// `GET /v1/users/{id}/export`
+    pub export_user: Ask<ExportUser>,
+    /// `POST /v1/users/{id}/password`
+    pub set_password: Ask<SetPassword>,
+    /// `POST /v1/sign-ins`
+    pub sign_in: Ask<SignIn>,
+    /// `POST /v1/sign-ins/number`
+    pub sign_in_by_number: Ask<SignInByNumber>,
     /// `GET /health/ready`
     pub readiness: Ask<AskReadiness>,
     /// `GET /v1/system`
     pub system: LookAtSystem,
     /// `GET /dev/inbox`; none: there is no dev inbox, and its routes are unknown.
     pub inbox: Option<Ask<ReadInbox>>,
+    /// `GET /.well-known/jwks.json`
+    pub published_keys: PublishedKeys,
     /// `GET /health/live`: false when only a new process can help.
     pub is_live: Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
 }

@@ -9,8 +9,8 @@ use http::{HeaderMap, Method};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
-    Asks, Limits, dev_inbox, health, messages, peers::Peer, problem::Problem, system, test_mark::TestMark, trail::Trail,
-    verifications,
+    Asks, Limits, dev_inbox, health, jwks, messages, peers::Peer, problem::Problem, sign_ins, system, test_mark::TestMark,
+    trail::Trail, users, verifications,
 };
 
 /// What every handler needs.
@@ -35,6 +35,10 @@ pub(super) type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error
 
 pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
     verifications::routes(api)
+        .or(users::routes(api))
+        .unify()
+        .or(sign_ins::routes(api))
+        .unify()
         .or(messages::routes(api))
         .unify()
         .or(health::routes(api))
@@ -42,6 +46,8 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
         .or(dev_inbox::routes(api))
         .unify()
         .or(system::routes(api))
+        .unify()
+        .or(jwks::routes(api))
         .unify()
         .recover(async |_no_path_matched: Rejection| Ok::<_, Infallible>(Problem::not_found().into_response()))
         .unify()

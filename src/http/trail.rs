@@ -7,7 +7,9 @@ use std::{
 
 use crate::{
     audit::{AuditLog, Entry},
-    domain::{ApplicationName, Approval, EmailAddress, KeyLabel, MailView, Principal, Purpose, Scope, VerificationView},
+    domain::{
+        ApplicationName, Approval, EmailAddress, KeyLabel, MailView, Principal, Purpose, Scope, UserView, VerificationView,
+    },
     messages::Denied,
 };
 
@@ -22,6 +24,14 @@ pub(super) enum Action {
     ListMails,
     ReadMail,
     RetryMail,
+    CreateUser,
+    ReadUser,
+    UpdateUser,
+    DeleteUser,
+    ExportUser,
+    SetPassword,
+    SignIn,
+    SignInByNumber,
     LookAtSystem,
 }
 
@@ -36,6 +46,14 @@ impl Action {
             Self::ListMails => "messages.list",
             Self::ReadMail => "message.read",
             Self::RetryMail => "message.retry",
+            Self::CreateUser => "user.create",
+            Self::ReadUser => "user.read",
+            Self::UpdateUser => "user.update",
+            Self::DeleteUser => "user.delete",
+            Self::ExportUser => "user.export",
+            Self::SetPassword => "user.password",
+            Self::SignIn => "sign-in",
+            Self::SignInByNumber => "sign-in.number",
             Self::LookAtSystem => "system.read",
         }
     }
@@ -47,6 +65,14 @@ impl Action {
             Self::Check => Scope::CheckNumbers,
             Self::Read => Scope::ReadVerifications,
             Self::ListMails | Self::ReadMail | Self::RetryMail => Scope::Messages,
+            Self::CreateUser
+            | Self::ReadUser
+            | Self::UpdateUser
+            | Self::DeleteUser
+            | Self::ExportUser
+            | Self::SetPassword
+            | Self::SignIn
+            | Self::SignInByNumber => Scope::Users,
             Self::LookAtSystem => Scope::Admin,
         }
     }
@@ -63,6 +89,7 @@ struct Noted {
     application: Option<ApplicationName>,
     key: Option<KeyLabel>,
     id: Option<String>,
+    user: Option<String>,
     address: Option<String>,
     purpose: Option<Purpose>,
 }
@@ -105,6 +132,7 @@ impl Drop for Line<'_> {
             client: Some(self.client),
             request_id: Some(self.request_id),
             verification: noted.id.as_deref().and_then(|id| self.log.hash_of(id)),
+            user: noted.user.as_deref().and_then(|id| self.log.hash_of(id)),
             address: noted.address.as_deref(),
             purpose: noted.purpose.as_ref(),
             ..Entry::default()
@@ -151,6 +179,17 @@ impl Trail {
         self.note(|noted| noted.id = Some(id.to_owned()));
     }
 
+    pub fn user(&self, id: &str) {
+        self.note(|noted| noted.user = Some(id.to_owned()));
+    }
+
+    pub fn user_view(&self, view: &UserView) {
+        self.note(|noted| {
+            noted.user = Some(view.id.as_str().to_owned());
+            noted.address = Some(view.email.masked());
+        });
+    }
+
     /// Nothing when it is no address.
     pub fn email(&self, email: &str) {
         self.note(|noted| noted.address = EmailAddress::parse(email).ok().map(|address| address.masked()));
@@ -176,6 +215,7 @@ impl Trail {
             noted.id = Some(approval.id.as_str().to_owned());
             noted.address = Some(approval.email.masked());
             noted.purpose = Some(approval.purpose.clone());
+            noted.user = approval.signed_in.as_ref().map(|signed_in| signed_in.subject.clone());
         });
     }
 

@@ -99,14 +99,14 @@ pub(super) fn start_in(body: &[u8], application: ApplicationName, operation: Ope
     Ok(start)
 }
 
-fn context_ip(members: &mut Members<'_>) -> Result<Option<String>, Problem> {
+pub(super) fn context_ip(members: &mut Members<'_>) -> Result<Option<String>, Problem> {
     let Some(mut context) = members.optional_object("context", "context.")? else { return Ok(None) };
     let ip = context.optional_string("ip")?;
     context.finish()?;
     Ok(ip)
 }
 
-fn location(verification: &VerificationView) -> HeaderValue {
+pub(super) fn location(verification: &VerificationView) -> HeaderValue {
     let path = format!("/v1/verifications/{}", verification.id.as_str());
     HeaderValue::from_str(&path).expect("an id is base64url")
 }
@@ -170,7 +170,7 @@ async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem>
 
 /// Once only the tombstone is left, without `email` and `delivery`.
 #[derive(Serialize)]
-struct VerificationBody<'a> {
+pub(super) struct VerificationBody<'a> {
     id: &'a str,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -229,6 +229,8 @@ struct ApprovalBody<'a> {
     approved_at: Rfc3339,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<TokenBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assertion: Option<&'a str>,
 }
 
 impl<'a> From<&'a Approval> for ApprovalBody<'a> {
@@ -240,6 +242,7 @@ impl<'a> From<&'a Approval> for ApprovalBody<'a> {
             purpose: approval.purpose.as_str(),
             approved_at: Rfc3339(approval.approved_at),
             token: approval.token.as_ref().map(TokenBody::from),
+            assertion: approval.assertion.as_deref(),
         }
     }
 }
@@ -262,7 +265,7 @@ impl<'a> From<&'a Token> for TokenBody<'a> {
     }
 }
 
-fn status_word(status: Status) -> &'static str {
+pub(super) fn status_word(status: Status) -> &'static str {
     match status {
         Status::Pending => "pending",
         Status::Approved => "approved",

@@ -76,7 +76,7 @@ const PARTS: &[Part] = &[
     },
     Part {
         path: "actors/gateway",
-        ours: &["clock", "domain", "live", "messages", "supervision"],
+        ours: &["assertions", "clock", "domain", "live", "messages", "passwords", "supervision"],
         crates: &["actix", "fail", "tokio"],
     },
     Part { path: "actors/redis_store", ours: &["clock", "messages", "store"], crates: &["actix"] },
@@ -107,6 +107,7 @@ const PARTS: &[Part] = &[
         path: "app",
         ours: &[
             "actors",
+            "assertions",
             "audit",
             "clock",
             "config",
@@ -117,6 +118,7 @@ const PARTS: &[Part] = &[
             "mail",
             "messages",
             "meters",
+            "passwords",
             "private_file",
             "store",
             "supervision",

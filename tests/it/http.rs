@@ -8,5 +8,7 @@ mod messages;
 mod refusals;
 mod replies;
 mod server;
+mod sign_ins;
 mod test_application;
 mod tls;
+mod users;

@@ -1,6 +1,6 @@
 //! What is asked about mails.
 
-use super::{Front, STORE_DEADLINE, failure, invalid};
+use super::{Front, Gateway, STORE_DEADLINE, answer_from_front, failure, invalid};
 use crate::{
     domain::{DeliveryStatus, MailId, MailPage, MailView, Refusal},
     messages::{Failure, FindMails, ListMails, LookUpMail, ReadMail, RequeueMail, RetryMail},
@@ -12,8 +12,14 @@ const LISTED: [DeliveryStatus; 5] =
 const MOST_ON_A_PAGE: usize = 100;
 const ON_A_PAGE: usize = 50;
 
+answer_from_front! {
+    ListMails => list_mails,
+    ReadMail => read_mail,
+    RetryMail => retry_mail,
+}
+
 impl Front {
-    pub(super) async fn list_mails(&self, ask: ListMails) -> Result<MailPage, Failure> {
+    async fn list_mails(&self, ask: ListMails) -> Result<MailPage, Failure> {
         let ListMails { application, status, limit, cursor } = ask;
         let status = status.map(|text| listed(&text)).transpose()?;
         let limit = limit.map_or(Ok(ON_A_PAGE), fitting_limit)?;
@@ -21,13 +27,13 @@ impl Front {
         self.store.find_mails.ask(find, STORE_DEADLINE).await.map_err(failure)
     }
 
-    pub(super) async fn read_mail(&self, ask: ReadMail) -> Result<MailView, Failure> {
+    async fn read_mail(&self, ask: ReadMail) -> Result<MailView, Failure> {
         let id = MailId::parse(&ask.id).ok_or(Refusal::NotFound)?;
         let looking = LookUpMail { application: ask.application, id };
         self.store.look_up_mail.ask(looking, STORE_DEADLINE).await.map_err(failure)
     }
 
-    pub(super) async fn retry_mail(&self, ask: RetryMail) -> Result<MailView, Failure> {
+    async fn retry_mail(&self, ask: RetryMail) -> Result<MailView, Failure> {
         let id = MailId::parse(&ask.id).ok_or(Refusal::NotFound)?;
         let requeue = RequeueMail { application: ask.application, id, operation: ask.operation };
         self.store.requeue_mail.ask(requeue, STORE_DEADLINE).await.map_err(failure)

@@ -9,11 +9,12 @@ use reqwest::{Method, RequestBuilder};
 use crate::kit::{
     http::{Reply, TestFront},
     scripted_gateway::{Answers, ID, approval, refused},
+    scripted_users::USER_ID,
 };
 
 /// One of each call that needs a key, its body as it should be.
 fn calls(front: &TestFront) -> Vec<RequestBuilder> {
-    let one = format!("/v1/verifications/{ID}");
+    let (one, user) = (format!("/v1/verifications/{ID}"), format!("/v1/users/{USER_ID}"));
     vec![
         front.start_verification(r#"{"email":"ada@example.org"}"#),
         front.get(&one),
@@ -23,6 +24,14 @@ fn calls(front: &TestFront) -> Vec<RequestBuilder> {
         front.request(Method::POST, &format!("{one}/resend")),
         front.request(Method::DELETE, &one),
         front.get("/v1/system"),
+        front.post("/v1/users", r#"{"email":"ada@example.org"}"#),
+        front.get("/v1/users?email=ada%40example.org"),
+        front.get(&user),
+        front.get(&format!("{user}/export")),
+        front.request(Method::DELETE, &user),
+        front.post(&format!("{user}/password"), r#"{"password":"any","old_password":"any"}"#),
+        front.post("/v1/sign-ins", r#"{"email":"ada@example.org","password":"any"}"#),
+        front.post("/v1/sign-ins/number", r#"{"email":"ada@example.org"}"#),
     ]
 }
 
@@ -46,6 +55,8 @@ async fn its_successes_and_refusals_are_marked_and_no_others() {
         front.script.answers().read = Err(Failure::Unavailable);
         front.script.answers().check = refused(Refusal::Expired);
         front.script.answers().cancel = Err(Failure::Overloaded);
+        front.script.answers().user = refused(Refusal::UserExists);
+        front.script.answers().sign_in = refused(Refusal::CredentialsInvalid);
         assert_each_is_marked(&front, is_test).await;
         for scope in Scope::ALL {
             front.script.answers().lacked_scope = Some(scope);

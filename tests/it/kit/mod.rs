@@ -18,6 +18,7 @@ pub mod proxy;
 pub mod redis;
 pub mod scrape;
 pub mod scripted_gateway;
+pub mod scripted_users;
 pub mod sealed;
 pub mod smtp_script;
 pub mod smtp_server;

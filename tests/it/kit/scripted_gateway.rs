@@ -6,16 +6,20 @@ use actix::prelude::*;
 use fiador::{
     domain::{
         ApiKeyGrant, ApplicationName, Approval, Delivery, DeliveryStatus, EmailAddress, MailCounts, MailId, MailPage, MailView,
-        Moment, Principal, Purpose, Refusal, Scope, Status, Token, VerificationId, VerificationView,
+        Moment, Principal, Purpose, Refusal, Scope, Status, Token, UserView, VerificationId, VerificationView,
     },
     http::{ActorView, Asks, SystemView},
     messages::{
-        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, Denied, Failure, ListMails,
-        NotReady, ReadInbox, ReadMail, ReadVerification, ResendVerification, RetryMail, StartVerification,
+        AskReadiness, Authenticate, CancelVerification, CapturedMail, CheckByNumber, CheckNumber, CreateUser, DeleteUser, Denied,
+        ExportUser, Failure, FindUser, ListMails, NotReady, ReadInbox, ReadMail, ReadUser, ReadVerification, ResendVerification,
+        RetryMail, SetPassword, SignIn, SignInAnswer, SignInByNumber, StartVerification, UpdateUser,
     },
     supervision::{self, Policy},
 };
+use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
+
+use super::scripted_users::{ada, signed_in};
 
 /// The only key that the scripted Gateway knows, of the application `shop`.
 pub const KEY: &str = "fdr_CANARYkeyCANARYkeyCANARYkeyCANARYkeyCANARYk";
@@ -36,6 +40,15 @@ pub enum Seen {
     ReadMail(ReadMail),
     RetryMail(RetryMail),
     Inbox(ReadInbox),
+    CreateUser(CreateUser),
+    ReadUser(ReadUser),
+    FindUser(FindUser),
+    UpdateUser(UpdateUser),
+    DeleteUser(DeleteUser),
+    ExportUser(ExportUser),
+    SetPassword(SetPassword),
+    SignIn(SignIn),
+    SignInByNumber(SignInByNumber),
 }
 
 /// What it answers.
@@ -46,6 +59,8 @@ pub struct Answers {
     pub cancel: Result<(), Failure>,
     pub mails: Result<MailPage, Failure>,
     pub mail: Result<MailView, Failure>,
+    pub user: Result<UserView, Failure>,
+    pub sign_in: Result<SignInAnswer, Failure>,
     pub readiness: Result<Vec<NotReady>, Failure>,
     pub inbox: Vec<CapturedMail>,
     /// Whether the application is a test one.
@@ -65,6 +80,8 @@ impl Default for Answers {
             cancel: Ok(()),
             mails: Ok(MailPage { mails: vec![deferred_mail()], next_cursor: Some("further".to_owned()) }),
             mail: Ok(deferred_mail()),
+            user: Ok(ada()),
+            sign_in: Ok(signed_in()),
             readiness: Ok(Vec::new()),
             inbox: Vec::new(),
             is_test: false,
@@ -154,14 +171,24 @@ impl Script {
             list_mails: gateway.asks(),
             read_mail: gateway.asks(),
             retry_mail: gateway.asks(),
+            create_user: gateway.asks(),
+            read_user: gateway.asks(),
+            find_user: gateway.asks(),
+            update_user: gateway.asks(),
+            delete_user: gateway.asks(),
+            export_user: gateway.asks(),
+            set_password: gateway.asks(),
+            sign_in: gateway.asks(),
+            sign_in_by_number: gateway.asks(),
             readiness: gateway.asks(),
             inbox: Some(gateway.asks()),
             system: Arc::new(|| Box::pin(async { system() })),
+            published_keys: Arc::new(|| json!({ "keys": [] })),
             is_live: Arc::new(move || Box::pin(async move { is_live() })),
         }
     }
 
-    fn saw(&self, what: Seen) {
+    pub(super) fn saw(&self, what: Seen) {
         self.0.seen.lock().unwrap().push(what);
         self.0.asked.notify_one();
         let falls = self.answers().falls;
@@ -169,8 +196,8 @@ impl Script {
     }
 }
 
-struct ScriptedGateway {
-    script: Script,
+pub(super) struct ScriptedGateway {
+    pub(super) script: Script,
 }
 
 impl Actor for ScriptedGateway {

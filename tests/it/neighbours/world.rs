@@ -11,7 +11,7 @@ use fiador::{
     messages::{AskReadiness, ReadInbox},
 };
 use reqwest::{Client, Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::spawn_local;
 
 use crate::kit::{
@@ -100,9 +100,19 @@ fn asks(service: &Service) -> Asks {
         list_mails: service.asks(),
         read_mail: service.asks(),
         retry_mail: service.asks(),
+        create_user: service.asks(),
+        read_user: service.asks(),
+        find_user: service.asks(),
+        update_user: service.asks(),
+        delete_user: service.asks(),
+        export_user: service.asks(),
+        set_password: service.asks(),
+        sign_in: service.asks(),
+        sign_in_by_number: service.asks(),
         readiness: service.asks(),
         inbox: service.inbox(),
         system: Arc::new(|| Box::pin(async { SystemView { actors: Vec::new(), mails: None } })),
+        published_keys: Arc::new(|| json!({ "keys": [] })),
         is_live: Arc::new(|| Box::pin(async { true })),
     }
 }
