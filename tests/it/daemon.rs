@@ -1,5 +1,6 @@
 //! The daemon as its users have it: the real program, a process of its own, spoken to over HTTP and by signals.
 
+mod assertions;
 mod audit;
 mod backlog;
 mod cells;
@@ -26,3 +27,4 @@ mod stop;
 mod system;
 mod systemd;
 mod test_application;
+mod users;

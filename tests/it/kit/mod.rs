@@ -15,6 +15,7 @@ pub mod notify_socket;
 pub mod place;
 pub mod post;
 pub mod proxy;
+pub mod pyjwt;
 pub mod redis;
 pub mod scrape;
 pub mod scripted_gateway;
