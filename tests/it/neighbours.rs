@@ -34,12 +34,15 @@ struct Call {
     /// Which of [`APPLICATIONS`].
     by: usize,
     route: Route,
-    /// Whose verification it names: that many were started after it.
+    /// Whose verification or user it names: that many were started after it.
     id_of: Whose,
     number: Number,
+    /// The last one is one that no mail can reach.
     address: u8,
     ip: Option<u8>,
     idempotency_key: Option<u8>,
+    /// Which of two passwords, and of two purposes.
+    is_first_secret: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,16 +79,16 @@ fn number(by: usize) -> impl Strategy<Value = Number> {
     ]
 }
 
-/// Starts as often as all the rest, for without them there is nothing to meddle with.
+/// Starts and users often, for without them there is nothing to meddle with.
 fn route() -> impl Strategy<Value = Route> {
-    prop_oneof![2 => Just(routes::START), 3 => select(KEYED.to_vec())]
+    prop_oneof![2 => Just(routes::START), 1 => Just(routes::CREATE), 1 => Just(routes::SIGN_IN), 5 => select(KEYED.to_vec())]
 }
 
 fn call() -> impl Strategy<Value = Step> {
     (0..APPLICATIONS.len()).prop_flat_map(|by| {
-        let details = (route(), whose(by), number(by), 0..2_u8, option::of(0..2_u8), option::of(0..3_u8));
-        details.prop_map(move |(route, id_of, number, address, ip, idempotency_key)| {
-            Step::Call(Call { by, route, id_of, number, address, ip, idempotency_key })
+        let details = (route(), whose(by), number(by), 0..3_u8, option::of(0..2_u8), option::of(0..3_u8), any::<bool>());
+        details.prop_map(move |(route, id_of, number, address, ip, idempotency_key, is_first_secret)| {
+            Step::Call(Call { by, route, id_of, number, address, ip, idempotency_key, is_first_secret })
         })
     })
 }

@@ -6,13 +6,36 @@ use serde_json::{Value, json};
 
 use super::{
     Call, Number, Step, Whose,
-    routes::{ALL, BY_NUMBER, CHECKS, MAIL, MAILS, ONE, RESENDS, RETRIES, SYSTEM},
+    routes::{
+        ALL, BY_NUMBER, CHECKS, EXPORTS, MAIL, MAILS, NUMBER_SIGN_INS, ONE, PASSWORDS, RESENDS, RETRIES, SIGN_INS, SYSTEM, USER,
+        USERS,
+    },
     world::{APPLICATIONS, Keys, World},
 };
 use crate::kit::http::Reply;
 
-/// What differs between two worlds, whoever is in them: what is random, and the time.
-const RANDOM: &[&str] = &["id", "expires_at", "approved_at", "request_id", "retry_after_seconds", "message_id"];
+/// What differs between two worlds, whoever is in them: what is random, and the time. Of these is only compared whether they are
+/// null.
+const CHANCE: &[&str] = &[
+    "id",
+    "user",
+    "assertion",
+    "message_id",
+    "request_id",
+    "created_at",
+    "started_at",
+    "updated_at",
+    "verified_at",
+    "signed_in_at",
+    "password_changed_at",
+    "ends_at",
+    "expires_at",
+    "approved_at",
+    "retry_after_seconds",
+];
+/// Of these nothing is.
+const TIMING: &[&str] = &["next_cursor", "next_attempt_at"];
+const SECRETS: [&str; 2] = ["correct horse battery staple", "a longer one that nobody else has"];
 
 /// What is known of it in the world that is asked.
 type Mine = fn(&Started) -> &Known;
@@ -25,19 +48,38 @@ pub struct Player {
     histories: usize,
     /// By application, in the order of their starts.
     started: Vec<Vec<Started>>,
+    /// By application, in the order in which they were made; their verifications are those of their address.
+    users: Vec<Vec<Started>>,
 }
 
-/// A verification in both worlds.
+/// A verification, or a user, in both worlds.
 #[derive(Clone)]
 struct Started {
     together: Known,
     alone: Known,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Known {
     id: String,
     number: String,
+    /// Its mail's, if that failed.
+    mail: Option<String>,
+}
+
+impl Known {
+    /// Once its mail is on its way, or is not going to be.
+    async fn of(world: &World, by: usize, id: &str) -> Self {
+        let delivery = world.settled_delivery(by, id).await;
+        let message_id = delivery["message_id"].as_str().unwrap_or_default();
+        let number = if APPLICATIONS[by].0 == "ci" { Some("00000000".to_owned()) } else { world.number_in(message_id) };
+        let mail = if delivery["status"] == "failed" { world.failed_mail(by, message_id).await } else { None };
+        Self { id: id.to_owned(), number: number.unwrap_or_else(|| "11111111".to_owned()), mail }
+    }
+
+    async fn seen_in(&self, world: &World, by: usize) -> Value {
+        world.get(by, &format!("/v1/verifications/{}", self.id)).await
+    }
 }
 
 impl Player {
@@ -49,13 +91,14 @@ impl Player {
         for by in 0..count {
             alone.push(World::start(clock.clone(), &store(by), &keys, |it| it == by).await);
         }
-        Self { together, alone, hand, histories: 0, started: Vec::new() }
+        Self { together, alone, hand, histories: 0, started: Vec::new(), users: Vec::new() }
     }
 
     /// On addresses of its own.
     pub async fn play(&mut self, steps: &[Step]) {
         self.histories += 1;
         self.started = vec![Vec::new(); APPLICATIONS.len()];
+        self.users = vec![Vec::new(); APPLICATIONS.len()];
         for step in steps {
             match step {
                 Step::Wait(span) => self.hand.advance(*span),
@@ -64,7 +107,7 @@ impl Player {
         }
         for (by, started) in self.started.iter().enumerate() {
             for Started { together, alone } in started {
-                let (together, alone) = (self.together.read(by, &together.id), self.alone[by].read(by, &alone.id));
+                let (together, alone) = (together.seen_in(&self.together, by), alone.seen_in(&self.alone[by], by));
                 assert_eq!(without_chance(together.await), without_chance(alone.await), "{}", APPLICATIONS[by].0);
             }
         }
@@ -75,71 +118,119 @@ impl Player {
         let alone = Reply::to(self.request(&self.alone[call.by], call, |started| &started.alone)).await;
 
         assert_eq!(said(&together), said(&alone), "{} by {}", call.route.0, APPLICATIONS[call.by].0);
-        if call.route.0 == ALL && together.status == 202 {
-            self.note_start(call.by, &together.id(), &alone.id()).await;
-        }
-        if call.route.0 == RESENDS && together.status == 202 {
-            self.together.mailed_number(call.by, &together.id()).await;
-            self.alone[call.by].mailed_number(call.by, &alone.id()).await;
+        match (call.route.0, together.status) {
+            (ALL | SIGN_INS | NUMBER_SIGN_INS, 202) => self.note_start(call.by, &together.id(), &alone.id()).await,
+            (RESENDS | RETRIES, 202) | (PASSWORDS, 204) => self.settle_all(call.by).await,
+            (USERS, 201) => self.note_user(call.by, &together.json(), &alone.json()).await,
+            _ => {}
         }
     }
 
     async fn note_start(&mut self, by: usize, together: &str, alone: &str) {
-        let known = async |world: &World, id: &str| {
-            let number = world.mailed_number(by, id).await.unwrap_or_else(|| "00000000".to_owned());
-            Known { id: id.to_owned(), number }
-        };
-        let started = Started { together: known(&self.together, together).await, alone: known(&self.alone[by], alone).await };
-        if self.started[by].iter().all(|known| known.together.id != together) {
-            self.started[by].push(started);
+        let (together, alone) = (Known::of(&self.together, by, together), Known::of(&self.alone[by], by, alone));
+        note(&mut self.started[by], Started { together: together.await, alone: alone.await });
+    }
+
+    async fn note_user(&mut self, by: usize, together: &Value, alone: &Value) {
+        let known = |user: &Value| Known { id: user["id"].as_str().unwrap().to_owned(), ..Known::default() };
+        note(&mut self.users[by], Started { together: known(together), alone: known(alone) });
+        if let (Some(together), Some(alone)) = (together["verification"]["id"].as_str(), alone["verification"]["id"].as_str()) {
+            self.note_start(by, together, alone).await;
         }
     }
 
-    /// `GET /v1/system` is of no application; for it and for `/v1/messages` their keys have no scope.
+    /// So that how far a mail is does not depend on who was faster.
+    async fn settle_all(&self, by: usize) {
+        self.together.settle(by).await;
+        self.alone[by].settle(by).await;
+    }
+
+    /// `GET /v1/system` is of no application, and their keys have no scope for it.
     fn request(&self, world: &World, call: &Call, mine: Mine) -> RequestBuilder {
-        let id = self.known(call, call.id_of, mine).map_or("vrf_none", |known| known.id.as_str());
-        let body = match (call.route.0, &call.route.1) {
-            (ALL, &Method::POST) => Some(self.start(call)),
-            (BY_NUMBER | CHECKS, &Method::POST) => Some(json!({ "number": self.number(call, mine) })),
-            (RESENDS, &Method::POST)
-            | (ONE, &(Method::GET | Method::HEAD | Method::DELETE))
-            | (SYSTEM | MAILS | MAIL | RETRIES, _) => None,
-            (path, method) => panic!("nobody knows how to try {method} {path}"),
-        };
-        let request = world.request(call.by, call.route.1.clone(), &call.route.0.replace("{}", id));
+        let request = world.request(call.by, call.route.1.clone(), &self.path(call, mine));
         let request = match call.idempotency_key {
             Some(key) => request.header("Idempotency-Key", format!("history-{}-key-{key}", self.histories)),
             None => request,
         };
-        match body {
+        match self.body(call, mine) {
             Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
             None => request,
         }
     }
 
-    fn start(&self, call: &Call) -> Value {
-        let email = format!("ada{}.{}@example.org", call.address, self.histories);
-        let mut start = json!({ "email": email, "token": format!("of {}", APPLICATIONS[call.by].0) });
-        if let Some(ip) = call.ip {
-            start["context"] = json!({ "ip": format!("203.0.113.{ip}") });
+    fn path(&self, call: &Call, mine: Mine) -> String {
+        let named = known(&self.started, call, call.id_of, mine);
+        let id = match call.route.0 {
+            MAIL | RETRIES => named.and_then(|known| known.mail.as_deref()).unwrap_or("msg_none"),
+            USER | EXPORTS | PASSWORDS => {
+                known(&self.users, call, call.id_of, mine).map_or("usr_none", |known| known.id.as_str())
+            }
+            _ => named.map_or("vrf_none", |known| known.id.as_str()),
+        };
+        match (call.route.0, &call.route.1) {
+            (MAILS, _) => "/v1/messages?limit=100".to_owned(),
+            (USERS, &(Method::GET | Method::HEAD)) => format!("{USERS}?email={}", self.email(call)),
+            (path, _) => path.replace("{}", id),
         }
-        start
+    }
+
+    fn body(&self, call: &Call, mine: Mine) -> Option<Value> {
+        let (email, own) = (self.email(call), format!("of {}", APPLICATIONS[call.by].0));
+        let [password, other] = if call.is_first_secret { SECRETS } else { [SECRETS[1], SECRETS[0]] };
+        let context = call.ip.map_or_else(|| json!({}), |ip| json!({ "ip": format!("203.0.113.{ip}") }));
+        match (call.route.0, &call.route.1) {
+            (ALL, &Method::POST) => {
+                let purpose = if call.is_first_secret { "sign-in" } else { "reset-password" };
+                Some(json!({ "email": email, "token": own, "purpose": purpose, "context": context }))
+            }
+            (BY_NUMBER | CHECKS, &Method::POST) => Some(json!({ "number": self.number(call, mine) })),
+            (USERS, &Method::POST) => {
+                let attributes = json!({ "own": own });
+                Some(json!({ "email": email, "password": password, "attributes": attributes, "verify": call.ip.is_none() }))
+            }
+            (USER, &Method::PATCH) => Some(json!({ "attributes": { "own": own, "again": true } })),
+            (PASSWORDS, &Method::POST) => Some(match call.number {
+                Number::Of(whose) => {
+                    let proof = known(&self.started, call, whose, mine).map_or("vrf_none", |known| known.id.as_str());
+                    json!({ "password": password, "verification": proof })
+                }
+                Number::Zeros(_) | Number::Ones(_) => json!({ "password": password, "old_password": other }),
+            }),
+            (SIGN_INS, &Method::POST) => Some(json!({ "email": email, "password": password, "context": context })),
+            (NUMBER_SIGN_INS, &Method::POST) => Some(json!({ "email": email, "context": context })),
+            (RESENDS | RETRIES, &Method::POST)
+            | (ONE | USER, &(Method::GET | Method::HEAD | Method::DELETE))
+            | (USERS | EXPORTS, &(Method::GET | Method::HEAD))
+            | (MAILS | MAIL | SYSTEM, _) => None,
+            (path, method) => panic!("nobody knows how to try {method} {path}"),
+        }
+    }
+
+    fn email(&self, call: &Call) -> String {
+        let ada = ["ada", "eve", "ñandú"][usize::from(call.address)];
+        format!("{ada}.{}@example.org", self.histories)
     }
 
     fn number(&self, call: &Call, mine: Mine) -> String {
         match call.number {
             Number::Of(whose) => {
-                self.known(call, whose, mine).map_or_else(|| "11111111".to_owned(), |known| known.number.clone())
+                known(&self.started, call, whose, mine).map_or_else(|| "11111111".to_owned(), |known| known.number.clone())
             }
             Number::Zeros(digits) => "0".repeat(digits),
             Number::Ones(digits) => "1".repeat(digits),
         }
     }
+}
 
-    /// Another's is that of the world where there are others: alone, it is something that nobody knows.
-    fn known(&self, call: &Call, whose: Whose, mine: Mine) -> Option<&Known> {
-        let started = self.started[whose.by].iter().rev().nth(whose.ago)?;
-        Some(if whose.by == call.by { mine(started) } else { &started.together })
+/// Another's is that of the world where there are others: alone, it is something that nobody knows.
+fn known<'a>(of_all: &'a [Vec<Started>], call: &Call, whose: Whose, mine: Mine) -> Option<&'a Known> {
+    let started = of_all[whose.by].iter().rev().nth(whose.ago)?;
+    Some(if whose.by == call.by { mine(started) } else { &started.together })
+}
+
+fn note(known: &mut Vec<Started>, started: Started) {
+    if known.iter().all(|known| known.together.id != started.together.id) {
+        known.push(started);
     }
 }
 
@@ -150,12 +241,27 @@ fn said(reply: &Reply) -> (u16, Value, [Option<String>; 2]) {
     (reply.status, body, headers)
 }
 
-fn without_chance(mut body: Value) -> Value {
-    for member in RANDOM {
-        body.as_object_mut().unwrap().remove(*member);
+/// Lists are in an order of their own.
+fn without_chance(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.into_iter().filter(|(name, _)| !TIMING.contains(&name.as_str()));
+            Value::Object(kept.map(|(name, value)| without_chance_in(name, value)).collect())
+        }
+        Value::Array(values) => {
+            let mut values: Vec<Value> = values.into_iter().map(without_chance).collect();
+            values.sort_by_key(Value::to_string);
+            Value::Array(values)
+        }
+        other => other,
     }
-    if let Some(delivery) = body.get_mut("delivery") {
-        delivery.as_object_mut().unwrap().remove("message_id");
-    }
-    body
+}
+
+fn without_chance_in(name: String, value: Value) -> (String, Value) {
+    let value = match value {
+        Value::Array(times) if name == "mails_asked_at" => json!(times.len()),
+        value if CHANCE.contains(&name.as_str()) && !value.is_object() => json!(value.is_null()),
+        value => without_chance(value),
+    };
+    (name, value)
 }

@@ -10,16 +10,24 @@ use crate::kit::http::{Reply, TestFront};
 pub type Route = (&'static str, Method);
 
 pub const START: Route = (ALL, Method::POST);
+pub const CREATE: Route = (USERS, Method::POST);
+pub const SIGN_IN: Route = (SIGN_INS, Method::POST);
 
 pub const ALL: &str = "/v1/verifications";
 pub const BY_NUMBER: &str = "/v1/verifications/check";
 pub const ONE: &str = "/v1/verifications/{}";
 pub const CHECKS: &str = "/v1/verifications/{}/check";
 pub const RESENDS: &str = "/v1/verifications/{}/resend";
-pub const SYSTEM: &str = "/v1/system";
 pub const MAILS: &str = "/v1/messages";
 pub const MAIL: &str = "/v1/messages/{}";
 pub const RETRIES: &str = "/v1/messages/{}/retry";
+pub const USERS: &str = "/v1/users";
+pub const USER: &str = "/v1/users/{}";
+pub const EXPORTS: &str = "/v1/users/{}/export";
+pub const PASSWORDS: &str = "/v1/users/{}/password";
+pub const SIGN_INS: &str = "/v1/sign-ins";
+pub const NUMBER_SIGN_INS: &str = "/v1/sign-ins/number";
+pub const SYSTEM: &str = "/v1/system";
 
 /// What applications call with their keys.
 pub const KEYED: &[Route] = &[
@@ -30,18 +38,39 @@ pub const KEYED: &[Route] = &[
     (ONE, Method::DELETE),
     (CHECKS, Method::POST),
     (RESENDS, Method::POST),
-    (SYSTEM, Method::GET),
-    (SYSTEM, Method::HEAD),
     (MAILS, Method::GET),
     (MAILS, Method::HEAD),
     (MAIL, Method::GET),
     (MAIL, Method::HEAD),
     (RETRIES, Method::POST),
+    CREATE,
+    (USERS, Method::GET),
+    (USERS, Method::HEAD),
+    (USER, Method::GET),
+    (USER, Method::HEAD),
+    (USER, Method::PATCH),
+    (USER, Method::DELETE),
+    (EXPORTS, Method::GET),
+    (EXPORTS, Method::HEAD),
+    (PASSWORDS, Method::POST),
+    SIGN_IN,
+    (NUMBER_SIGN_INS, Method::POST),
+    (SYSTEM, Method::GET),
+    (SYSTEM, Method::HEAD),
 ];
 
-/// What knows no applications: health, metrics, the operator's own inbox, and the old contract, whose listener is of one alone.
-const KEYLESS: &[&str] =
-    &["/health/live", "/health/ready", "/metrics", "/dev/inbox", "/dev/inbox/messages", "/registrar", "/validar"];
+/// What knows no applications: health, metrics, published keys, the operator's own inbox, and the old contract, whose listener is of
+/// one alone.
+const KEYLESS: &[&str] = &[
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/.well-known/jwks.json",
+    "/dev/inbox",
+    "/dev/inbox/messages",
+    "/registrar",
+    "/validar",
+];
 
 const SOURCES: &[&str] = &[
     include_str!("../../../src/http/verifications.rs"),
@@ -51,6 +80,9 @@ const SOURCES: &[&str] = &[
     include_str!("../../../src/http/scraping.rs"),
     include_str!("../../../src/http/system.rs"),
     include_str!("../../../src/http/messages.rs"),
+    include_str!("../../../src/http/users.rs"),
+    include_str!("../../../src/http/sign_ins.rs"),
+    include_str!("../../../src/http/jwks.rs"),
 ];
 
 /// What warp's macro writes as `"v1" / "verifications" / String`.
@@ -76,7 +108,7 @@ async fn every_method_of_a_route_is_written_down_here() {
     let front = TestFront::start().await;
 
     for (path, _) in KEYED {
-        let reply = Reply::to(front.request(Method::PATCH, &path.replace("{}", "vrf_any"))).await;
+        let reply = Reply::to(front.request(Method::PUT, &path.replace("{}", "vrf_any"))).await;
         let allowed: BTreeSet<&str> = reply.header("allow").unwrap().split(", ").collect();
         let written: BTreeSet<&str> = KEYED.iter().filter(|(of, _)| of == path).map(|(_, method)| method.as_str()).collect();
         assert_eq!(written, allowed, "{path}");

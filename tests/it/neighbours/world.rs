@@ -1,6 +1,6 @@
 //! A whole Fiador behind a real socket, with some applications.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use fiador::{
     api_key::{ApiKey, key_hash_to_text},
@@ -8,8 +8,10 @@ use fiador::{
     audit::AuditLog,
     clock::Clock,
     http::{Acceptor, Asks, Front, Limits, SystemView, cell},
-    messages::{AskReadiness, ReadInbox},
+    mail::smtp::SmtpTls,
+    messages::AskReadiness,
 };
+use futures_util::FutureExt;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::spawn_local;
@@ -17,6 +19,7 @@ use tokio::task::spawn_local;
 use crate::kit::{
     http::{LOOPBACK, Reply},
     place::Place,
+    smtp_sink::SmtpSink,
     stores::until,
 };
 
@@ -24,7 +27,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An application and what is said of it. Two by id, one of them for tests; two by number.
 pub const APPLICATIONS: &[(&str, &str)] =
-    &[("shop", ""), ("ci", "test = true"), ("legacy", "lookup = \"number\""), ("viejo", "lookup = \"number\"")];
+    &[("shop", ""), ("ci", "test = true"), ("legacy", NUMBER), ("viejo", "lookup = \"number\"\nsecond_step = \"none\"")];
+const NUMBER: &str = "lookup = \"number\"";
+
+/// All but `admin`, which is not an application's.
+const SCOPES: [&str; 5] = ["verifications:start", "verifications:check", "verifications:read", "messages", "users"];
 
 /// A key for each of the [`APPLICATIONS`], the same in all worlds.
 #[derive(Clone)]
@@ -37,7 +44,11 @@ impl Keys {
 }
 
 pub struct World {
-    service: Service,
+    _service: Service,
+    /// It takes what is ASCII alone.
+    sink: RefCell<SmtpSink>,
+    /// By `Message-ID`, of the mails that were taken from the sink so far.
+    numbers: RefCell<BTreeMap<String, String>>,
     keys: Keys,
     base: String,
     client: Client,
@@ -50,42 +61,65 @@ impl World {
         let place = Place::new();
         let there = (0..APPLICATIONS.len()).filter(|&by| is_there(by)).map(|by| declaration(by, &keys.0[by]));
         let applications: String = there.collect();
-        let head = format!("data_dir = \"{}\"\n{store}[dev]\ninbox = true\n", place.path("data").display());
+        let sink = SmtpSink::start(SmtpTls::None).await;
+        let smtp = format!("[[smtp]]\nhost = \"localhost\"\nport = {}\ntls = \"none\"\n", sink.settings().port);
+        let head = format!("data_dir = \"{}\"\n{store}{smtp}", place.path("data").display());
         place.write("config.toml", &format!("{head}{applications}"), 0o644);
         let service = Service::start(&place.load().unwrap(), clock).await.unwrap();
         let readiness = service.asks();
         until(async || readiness.ask(AskReadiness, DEADLINE).await == Ok(Vec::new())).await;
         let base = serve(Front::new(asks(&service), Limits::default(), AuditLog::off())).await;
-        Self { service, keys: keys.clone(), base, client: Client::builder().no_proxy().build().unwrap(), _place: place }
+        let (client, keys) = (Client::builder().no_proxy().build().unwrap(), keys.clone());
+        Self { _service: service, sink: RefCell::new(sink), numbers: RefCell::default(), keys, base, client, _place: place }
     }
 
     pub fn request(&self, by: usize, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.keys.0[by])
     }
 
-    pub async fn read(&self, by: usize, id: &str) -> Value {
-        Reply::to(self.request(by, Method::GET, &format!("/v1/verifications/{id}"))).await.json()
+    pub async fn get(&self, by: usize, path: &str) -> Value {
+        Reply::to(self.request(by, Method::GET, path)).await.json()
     }
 
-    /// Returns once its mail is in the inbox, or is not going to be; the number in it.
-    pub async fn mailed_number(&self, by: usize, id: &str) -> Option<String> {
-        let mut delivery = Value::Null;
-        until(async || {
-            delivery = self.read(by, id).await["delivery"].take();
-            delivery["status"] != "queued" && delivery["status"] != "sending"
-        })
-        .await;
-        let read = ReadInbox { to: None, wait_seconds: 0 };
-        let mails = self.service.inbox().unwrap().ask(read, DEADLINE).await.unwrap();
-        let mail = mails.iter().find(|mail| delivery["message_id"] == mail.id.as_str())?;
-        let is_number = |line: &&str| line.len() >= 8 && line.bytes().all(|b| b.is_ascii_digit());
-        mail.text.lines().find(is_number).map(str::to_owned)
+    /// Returns once all mails are sent, or are not going to be.
+    pub async fn settle(&self, by: usize) {
+        for status in ["queued", "sending"] {
+            let path = format!("/v1/messages?status={status}");
+            until(async || self.get(by, &path).await["messages"] == json!([])).await;
+        }
+    }
+
+    /// How it went with its mail, once that is sent or is not going to be: one that looks queued then is nobody's.
+    pub async fn settled_delivery(&self, by: usize, id: &str) -> Value {
+        self.settle(by).await;
+        self.get(by, &format!("/v1/verifications/{id}")).await["delivery"].take()
+    }
+
+    /// The number in a mail that was sent.
+    pub fn number_in(&self, message_id: &str) -> Option<String> {
+        while self.sink.borrow().mails_left() > 0 {
+            let mail = self.sink.borrow_mut().next_mail().now_or_never().unwrap();
+            let is_number = |line: &&str| line.len() >= 8 && line.bytes().all(|b| b.is_ascii_digit());
+            if let Some(number) = mail.content.lines().find(is_number) {
+                self.numbers.borrow_mut().insert(mail.header("Message-ID").remove(0), number.to_owned());
+            }
+        }
+        self.numbers.borrow().get(message_id).cloned()
+    }
+
+    /// The id of a mail that failed.
+    pub async fn failed_mail(&self, by: usize, message_id: &str) -> Option<String> {
+        let page = self.get(by, "/v1/messages?status=failed&limit=100").await;
+        let mail = page["messages"].as_array().unwrap().iter().find(|mail| mail["message_id"] == message_id)?;
+        Some(mail["id"].as_str().unwrap().to_owned())
     }
 }
 
 fn declaration(by: usize, key: &str) -> String {
     let ((name, more), hash) = (APPLICATIONS[by], key_hash_to_text(&ApiKey::parse(key).unwrap().hash()));
-    format!("[[applications]]\nname = {name:?}\nkeys = [{{ hash = {hash:?} }}]\nfrom = \"no-reply@example.org\"\n{more}\n")
+    format!(
+        "[[applications]]\nname = {name:?}\nkeys = [{{ hash = {hash:?}, scopes = {SCOPES:?} }}]\nfrom = \"no-reply@example.org\"\n{more}\n"
+    )
 }
 
 fn asks(service: &Service) -> Asks {
@@ -110,7 +144,7 @@ fn asks(service: &Service) -> Asks {
         sign_in: service.asks(),
         sign_in_by_number: service.asks(),
         readiness: service.asks(),
-        inbox: service.inbox(),
+        inbox: None,
         system: Arc::new(|| Box::pin(async { SystemView { actors: Vec::new(), mails: None } })),
         published_keys: Arc::new(|| json!({ "keys": [] })),
         is_live: Arc::new(|| Box::pin(async { true })),
