@@ -1,5 +1,7 @@
 //! The life of a daemon with secrets: all it can be asked, and all that can go wrong with it.
 
+mod users;
+
 use std::fs;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -23,6 +25,9 @@ const PAGES: [&str; 5] = ["/health/live", "/health/ready", "/v1/system", "/dev/i
 const OWN_PLACES: [(&str, &str); 3] =
     [("data/keyring.toml", "key ring"), ("smtp-password", "SMTP password"), ("redis-password", "Redis password")];
 const TRACE_ALL: (&str, &str) = ("RUST_LOG", "trace");
+/// All that an application may do.
+const SCOPES: &str =
+    ", scopes = [\"verifications:start\", \"verifications:check\", \"verifications:read\", \"users\", \"messages\"]";
 const PANIC: &str = "canary+panic/message";
 
 pub struct Setting<'a> {
@@ -71,7 +76,7 @@ impl<'a> Life<'a> {
             sink.settings().port
         );
         let applications = [
-            application_whose_key("shop", &keys[0], ""),
+            application_whose_key("shop", &keys[0], SCOPES),
             application_whose_key("viejo", &keys[1], "") + "lookup = \"number\"\n",
             application_whose_key("reader", &keys[2], ", scopes = [\"verifications:read\", \"admin\"]"),
         ];
@@ -145,6 +150,7 @@ impl<'a> Life<'a> {
         self.exhaust(&caller).await;
         self.cancel(&caller).await;
         self.refuse_mails(&caller).await;
+        self.use_users(&caller).await;
         self.send_nonsense(daemon, &caller).await;
         self.lose_redis(&caller).await;
         self.look_at_all_pages(daemon).await;
