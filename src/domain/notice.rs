@@ -59,6 +59,7 @@ impl Notice {
         Some(LeasedMessage {
             key: MessageKey { handle, verification: self.key },
             fence: self.message.fence(),
+            tries: self.message.tries(),
             leased_until,
             leased_at: now,
             application: self.application.clone(),
