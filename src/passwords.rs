@@ -2,30 +2,30 @@
 
 mod argon;
 mod policy;
+mod pool;
 
 use std::{panic::resume_unwind, sync::Arc, thread::available_parallelism};
 
 use thiserror::Error;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use argon::Argon;
 pub use policy::{NewPassword, PasswordError};
+use pool::Pool;
 
 /// How many may wait for each worker. At some 30 ms a run the last of them waits half a second.
 const WAITING_PER_WORKER: usize = 16;
 
 /// Makes and checks hashes. One for a daemon; clones share its bound.
 ///
-/// The runs are on the blocking pool of the runtime that asks, never more than `workers` of them at once over all runtimes, and
-/// 16 more for each worker may wait. Who no longer waits gives its place back; a run that has begun ends, and keeps its place
+/// The runs are on blocking threads of their own, at the lowest priority, never more than `workers` of them at once, and 16 more
+/// for each worker may wait. Who no longer waits gives its place back; a run that has begun ends, and keeps its place
 /// until then.
 #[derive(Clone)]
 pub struct Passwords {
     argon: Arc<Argon>,
+    pool: Arc<Pool>,
     /// For those that run.
     workers: Arc<Semaphore>,
     /// For those that run or wait.
@@ -35,6 +35,7 @@ pub struct Passwords {
 /// A place among those that run or wait, for one run.
 pub struct Admission {
     argon: Arc<Argon>,
+    pool: Arc<Pool>,
     workers: Arc<Semaphore>,
     place: OwnedSemaphorePermit,
 }
@@ -56,9 +57,9 @@ pub enum Verdict {
 #[error("too many passwords are being checked")]
 pub struct Busy;
 
-/// One worker for each core but one, which is left to the cells; one where there is one core.
+/// One worker for each core: the cells go before them.
 pub fn default_workers() -> usize {
-    available_parallelism().map_or(1, |cores| (cores.get() - 1).max(1))
+    available_parallelism().map_or(1, usize::from)
 }
 
 impl Passwords {
@@ -67,6 +68,7 @@ impl Passwords {
         let workers = workers.max(1);
         Self {
             argon: Arc::new(Argon::new(pepper)),
+            pool: Arc::new(Pool::new(workers)),
             workers: Arc::new(Semaphore::new(workers)),
             places: Arc::new(Semaphore::new(workers * (1 + WAITING_PER_WORKER))),
         }
@@ -78,7 +80,7 @@ impl Passwords {
     /// [`Busy`].
     pub fn admit(&self) -> Result<Admission, Busy> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| Busy)?;
-        Ok(Admission { argon: self.argon.clone(), workers: self.workers.clone(), place })
+        Ok(Admission { argon: self.argon.clone(), pool: self.pool.clone(), workers: self.workers.clone(), place })
     }
 
     /// How often Argon2id ran: once a hash and once a check, and once more where a check raised the parameters.
@@ -91,7 +93,7 @@ impl Admission {
     /// The hash to keep of `password`: a PHC string, with its salt and parameters.
     ///
     /// # Errors
-    /// [`Busy`] when the runtime ends.
+    /// [`Busy`] when the daemon ends.
     pub async fn hash(self, password: NewPassword) -> Result<String, Busy> {
         self.run(move |argon| argon.hash(password.as_str())).await
     }
@@ -100,7 +102,7 @@ impl Admission {
     /// at the cost of a check. So is a kept hash that we would not have made, which the log tells.
     ///
     /// # Errors
-    /// [`Busy`] when the runtime ends.
+    /// [`Busy`] when the daemon ends.
     pub async fn verify(self, presented: Zeroizing<String>, kept: Option<String>) -> Result<Verdict, Busy> {
         self.run(move |argon| match policy::presented(&presented) {
             Some(password) => argon.verify(&password, kept.as_deref()),
@@ -110,15 +112,15 @@ impl Admission {
     }
 
     async fn run<T: Send + 'static>(self, work: impl FnOnce(&Argon) -> T + Send + 'static) -> Result<T, Busy> {
-        let Self { argon, workers, place } = self;
+        let Self { argon, pool, workers, place } = self;
         let worker = workers.acquire_owned().await.expect("nobody closes it");
-        let running = spawn_blocking(move || {
+        let running = pool.run(move || {
             let _held = (place, worker); // until the end, whether or not anybody still waits for it
             work(&argon)
         });
         running.await.map_err(|error| match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
-            Err(_) => Busy, // the runtime ends
+            Err(_) => Busy, // the pool ends
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::*;
 use crate::domain::EmailAddress;
@@ -138,9 +138,12 @@ async fn an_unknown_user_a_wrong_password_and_one_that_is_too_long_cost_one_run_
     );
 }
 
-#[test]
-fn a_core_is_left_to_the_cells_where_there_is_more_than_one() {
-    let cores = available_parallelism().unwrap().get();
+#[tokio::test]
+async fn hashes_are_made_on_every_core_behind_everything_else() {
+    assert_eq!(default_workers(), available_parallelism().unwrap().get());
+    let priority_here = || rustix::process::getpriority_process(None);
+    let before = priority_here();
 
-    assert_eq!(default_workers(), if cores > 1 { cores - 1 } else { 1 });
+    assert_eq!(run(&passwords(2), move |_| priority_here()).await, Ok(Ok(19)));
+    assert_eq!(priority_here(), before);
 }

@@ -51,7 +51,7 @@ const PARTS: &[Part] = &[
     // asked by what a test can spoil
     Part { path: "planted", ours: &[], crates: &["fail"] },
     // the blocking pool, and the bound before it
-    Part { path: "passwords", ours: &["clock", "domain"], crates: &["tokio"] },
+    Part { path: "passwords", ours: &["clock", "domain"], crates: &["rustix", "tokio"] },
     Part { path: "assertions", ours: &["domain", "live", "store"], crates: &[] },
     Part { path: "messages", ours: &["domain"], crates: &["actix"] },
     // what actors are made of, without an actor in it

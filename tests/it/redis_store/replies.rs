@@ -9,7 +9,7 @@ use fiador::{
 };
 use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
 use tempfile::TempDir;
-use tokio::time::interval;
+use tokio::{sync::oneshot, time::interval};
 
 use crate::kit::{
     proxy::{Part, Proxy},
@@ -178,18 +178,18 @@ fn assert_own_or_lost(answer: &Result<VerificationView, Failure>, own: &Verifica
 }
 
 /// Reads it every 50 ms, each without waiting for the one before, until `done` is there.
-async fn reads_until<T>(store: &TestStore, of: &VerificationView, done: impl Future<Output = T>) -> (T, Vec<Answered>) {
+async fn reads_until(store: &TestStore, of: &VerificationView, done: impl Future<Output = ()>) -> Vec<Answered> {
     let (mut done, mut next_read) = (pin!(done), interval(Duration::from_millis(50)));
     let (mut reads, mut answered) = (FuturesUnordered::new(), Vec::new());
-    let value = loop {
+    loop {
         tokio::select! {
-            value = &mut done => break value,
+            () = &mut done => break,
             _ = next_read.tick() => reads.push(in_time(store.look_up(&of.id))),
             Some(answer) = reads.next() => answered.push(answer),
         }
-    };
+    }
     answered.extend(reads.collect::<Vec<_>>().await);
-    (value, answered)
+    answered
 }
 
 type Answered = Result<VerificationView, Failure>;
@@ -221,13 +221,21 @@ async fn the_late_rest_of_a_reply_that_stalled_too_long_is_nobodys_answer() {
         let bob = started(&behind.store, "bob@example.org").await;
         let mut held = behind.proxy.stall_reply("GET", part);
 
-        let adas = in_time(behind.store.look_up(&ada.id));
-        let lost_and_late = async {
-            let (adas, ()) = join(adas, held.reached()).await;
-            held.release(); // while reads of Bob's, asked on the same connection, still wait for their replies
-            adas
+        let (tell, is_lost) = oneshot::channel();
+        let adas = async {
+            let answer = in_time(behind.store.look_up(&ada.id)).await;
+            let _ = tell.send(()); // or the reads below have failed
+            answer
         };
-        let (adas, bobs) = reads_until(&behind.store, &bob, lost_and_late).await;
+        let bobs = async {
+            held.reached().await; // by Ada's reply, and by nobody's before
+            let lost_and_late = async {
+                is_lost.await.unwrap();
+                held.release(); // while reads of Bob's, asked on the same connection, still wait for their replies
+            };
+            reads_until(&behind.store, &bob, lost_and_late).await
+        };
+        let (adas, bobs) = join(adas, bobs).await;
 
         assert_eq!(adas, Err(Failure::Unavailable));
         assert!(bobs.len() > 5, "{}", bobs.len());
