@@ -73,12 +73,14 @@ pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: S
         let (found, origin) = claim(&mut connection, &fingerprint, &origin).await?;
         Ok((found, settings.told(&origin)))
     };
+    let address = settings.address();
     ask.await.map_err(|fault| match fault {
         Fault::Unfit(unfit) => ClaimError::Unfit(settings.told(&unfit)),
-        Fault::Redis(answer) if is_an_answer(&answer) => ClaimError::Unreachable(settings.told(&Fault::from(answer))),
+        Fault::Redis(answer) if is_an_answer(&answer) => {
+            ClaimError::Unreachable(format!("{}, from {address}", settings.told(&Fault::from(answer))))
+        }
         Fault::Redis(_) | Fault::Silent => {
-            let (why, address) = (settings.told(&fault), settings.address());
-            ClaimError::Unreachable(format!("{why}; start Redis at {address}, or mend store.redis_url"))
+            ClaimError::Unreachable(format!("{}; start Redis at {address}, or mend store.redis_url", settings.told(&fault)))
         }
     })
 }
