@@ -1,0 +1,126 @@
+//! Measures the daemon beside the bare reference and the old design, and says whether the targets are met. `scripts/bench`
+//! builds what this needs and runs it.
+//!
+//! `load [--quick] --daemon PROGRAM --bare PROGRAM --express DIRECTORY --out DIRECTORY`
+
+mod api;
+mod book;
+mod connection;
+mod daemon;
+mod drive;
+mod fill;
+mod machine;
+mod phases;
+mod plan;
+mod plot;
+mod processes;
+mod report;
+mod sink;
+mod targets;
+mod work;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    book::Book,
+    plan::{Bench, Extent, Programs, Singles},
+    report::Results,
+};
+
+struct Options {
+    is_quick: bool,
+    programs: Programs,
+    out: PathBuf,
+}
+
+fn options() -> anyhow::Result<Options> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut is_quick, mut daemon, mut bare, mut express, mut out) = (false, None, None, None, None);
+    while let Some(argument) = arguments.next() {
+        let slot = match argument.as_str() {
+            "--quick" => {
+                is_quick = true;
+                continue;
+            }
+            "--daemon" => &mut daemon,
+            "--bare" => &mut bare,
+            "--express" => &mut express,
+            "--out" => &mut out,
+            other => bail!("there is no option {other}"),
+        };
+        *slot = arguments.next().map(PathBuf::from);
+    }
+    let programs = Programs {
+        daemon: daemon.context("--daemon PROGRAM is missing")?.canonicalize().context("--daemon")?,
+        bare: bare.context("--bare PROGRAM is missing")?,
+        express: express.context("--express DIRECTORY is missing")?,
+    };
+    Ok(Options { is_quick, programs, out: out.context("--out DIRECTORY is missing")? })
+}
+
+fn whole() -> Extent {
+    Extent {
+        connections: vec![1, 4, 32, 128],
+        targeted: vec![32, 128],
+        rounds: 2,
+        leg: Duration::from_millis(1500),
+        mail_leg: Duration::from_millis(2500),
+        idle: Duration::from_secs(10),
+        weighed: 100_000,
+        filled: 1_000_000,
+    }
+}
+
+/// Enough to see that all of it works.
+fn quick() -> Extent {
+    Extent {
+        connections: vec![4, 32],
+        targeted: vec![32],
+        rounds: 1,
+        leg: Duration::from_millis(500),
+        mail_leg: Duration::from_millis(500),
+        idle: Duration::from_secs(2),
+        weighed: 5_000,
+        filled: 50_000,
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let options = options()?;
+    let (smtp, post) = sink::start()?;
+    let extent = if options.is_quick { quick() } else { whole() };
+    let (book, singles) = (Book::default(), Singles::default());
+    let mut bench = Bench { extent, programs: options.programs, smtp, post, book, singles, sizes: String::new() };
+    let began = Instant::now();
+    let (https, full) = run(&mut bench).await?;
+    let results = Results { bench: &bench, https: &https, full: &full, took: began.elapsed(), is_quick: options.is_quick };
+    println!("{}", results.text());
+    results.write_to(&options.out)
+}
+
+/// All parts, in order; the books of those that measure the daemon anew.
+async fn run(bench: &mut Bench) -> anyhow::Result<(Book, Book)> {
+    let began = Instant::now();
+    let say = |part: &str| eprintln!("{:>4} s  {part}", began.elapsed().as_secs());
+    bench.weigh_values().await.context("weighing values")?;
+    say("idle");
+    bench.idle().await?;
+    say("start, check, mail on Redis, beside the bare reference");
+    bench.on_redis().await?;
+    say("the old contract, beside the old design");
+    bench.old_contract().await?;
+    say("the embedded store, beside a bare handler over redb");
+    bench.embedded().await?;
+    say("HTTPS");
+    let https = bench.https().await?;
+    say("a full Redis");
+    let full = bench.full_redis().await?;
+    say("done");
+    Ok((https, full))
+}

@@ -1,0 +1,200 @@
+//! The parts of a run.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+
+use crate::{
+    book::{Book, Contender, Meter},
+    drive::{Pace, drive},
+    fill::fill,
+    plan::{Bench, CHECK, REGISTER, Rival, START, START_AND_MAIL, VALIDATE},
+    processes::{Redis, cpu_seconds, resident_mib},
+    work::{Contract, Starts, WrongChecks},
+};
+
+/// Connections where only one number of them is looked at.
+const SOME: usize = 32;
+
+impl Bench {
+    /// How large the daemon's values are, which the bare reference's are to be too.
+    pub async fn weigh_values(&mut self) -> anyhow::Result<()> {
+        let redis = Redis::start()?;
+        let daemon = self.daemon(Some(&redis), false, false)?;
+        let starts = Starts::new(&daemon.api, Contract::V1, 1, None);
+        drive(&daemon.api, 1, &starts, Pace::Closed, Duration::from_secs(5)).await?;
+        let (record, token) = (size_of(&redis, "{*}a*")?, size_of(&redis, "{*}t*")?);
+        let started = starts.into_started();
+        let mut check = crate::connection::Connection::open(&daemon.api).await?;
+        let wrong = WrongChecks::new(&daemon.api, &started);
+        let reply = check.ask(&crate::drive::Work::request(&wrong, 0)).await?;
+        ensure!(reply.status == 422, "a wrong number was answered with {}", reply.status);
+        let checked = size_of(&redis, "{*}a*")?;
+        self.sizes = format!("{record},{checked},{token}");
+        Ok(())
+    }
+
+    /// A daemon on Redis that nobody asks anything.
+    pub async fn idle(&mut self) -> anyhow::Result<()> {
+        let redis = Redis::start()?;
+        let daemon = self.daemon(Some(&redis), true, false)?;
+        tokio::time::sleep(Duration::from_secs(1)).await; // what it does at its start is not idling
+        let before = cpu_seconds(daemon.process.id())?;
+        tokio::time::sleep(self.extent.idle).await;
+        self.singles.idle_share = (cpu_seconds(daemon.process.id())? - before) / self.extent.idle.as_secs_f64();
+        self.singles.idle_mib = resident_mib(daemon.process.id())?;
+        Ok(())
+    }
+
+    /// Start, wrong check, start with its mail, and check, of the daemon and the bare reference, on Redis.
+    pub async fn on_redis(&mut self) -> anyhow::Result<()> {
+        let (own, mailed, bares) = (Redis::start()?, Redis::start()?, Redis::start()?);
+        let (quiet, mailing) = (self.daemon(Some(&own), false, false)?, self.daemon(Some(&mailed), true, false)?);
+        let (process, api) = self.start_bare("redis", &bares.url())?;
+        let quiet = Rival::daemon(Contender::Fiador, &quiet, Some(&own));
+        let mailing_rival = Rival::daemon(Contender::Fiador, &mailing, Some(&mailed));
+        let bare = Rival::bare(Contender::Bare, &process, &api, Some(&bares));
+        for connections in self.extent.connections.clone() {
+            for _ in 0..self.extent.rounds {
+                quiet.empty()?;
+                let started = self.starts(&quiet, connections, Pace::Closed).await?;
+                self.wrong_checks(&quiet, connections, &started).await?;
+                mailing_rival.empty()?;
+                let checks =
+                    self.starts_and_mails(START_AND_MAIL, &mailing_rival, connections, Contract::V1, Some(&mailing)).await?;
+                self.checks(&mailing_rival, connections, &checks, Pace::Closed).await?;
+                self.bare_turn(&bare, connections).await?;
+            }
+        }
+        for connections in self.extent.targeted.clone() {
+            self.paced_on_redis(connections, [&quiet, &mailing_rival, &bare]).await?;
+        }
+        Ok(())
+    }
+
+    /// Latencies at one rate, the same for both.
+    async fn paced_on_redis(&mut self, connections: usize, rivals: [&Rival<'_>; 3]) -> anyhow::Result<()> {
+        let [quiet, mailing, bare] = rivals;
+        let contenders = [Contender::Fiador, Contender::Bare];
+        let start = self.paced(START, contenders, connections)?;
+        let check = self.paced(CHECK, contenders, connections)?;
+        for _ in 0..self.extent.rounds {
+            quiet.empty()?;
+            self.starts(quiet, connections, start).await?;
+            mailing.empty()?;
+            let checks = self.starts_and_mails(START_AND_MAIL, mailing, connections, Contract::V1, None).await?;
+            self.checks(mailing, connections, &checks, check).await?;
+            bare.empty()?;
+            let started = self.starts(bare, connections, start).await?;
+            let checks = crate::work::Checks::of_bare(bare.api, started);
+            self.checks(bare, connections, &checks, check).await?;
+        }
+        Ok(())
+    }
+
+    /// The old contract's calls, of the daemon and the old design, both with their mails.
+    pub async fn old_contract(&mut self) -> anyhow::Result<()> {
+        let (own, olds) = (Redis::start()?, Redis::start()?);
+        let daemon = self.daemon(Some(&own), true, false)?;
+        let (express, api) = self.start_express(&olds)?;
+        let new = Rival { api: &daemon.old, ..Rival::daemon(Contender::Fiador, &daemon, Some(&own)) };
+        let servers = express.processes.iter().map(crate::processes::Process::id).collect();
+        let meter = Meter { servers, redis: Some(olds.process.id()) };
+        let old = Rival { contender: Contender::Express, api: &api, meter, redis: Some(&olds) };
+        for connections in self.extent.connections.clone() {
+            for _ in 0..self.extent.rounds {
+                for (rival, queue_of) in [(&new, Some(&daemon)), (&old, None)] {
+                    rival.empty()?;
+                    let checks = self.starts_and_mails(REGISTER, rival, connections, Contract::Old, queue_of).await?;
+                    self.measure(VALIDATE, rival, connections, &checks, Pace::Closed).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Start and check on the embedded store, and of a bare handler over redb.
+    pub async fn embedded(&mut self) -> anyhow::Result<()> {
+        for connections in self.extent.targeted.clone() {
+            for _ in 0..self.extent.rounds {
+                self.embedded_turn(connections).await?;
+                let directory = TempDir::new()?;
+                let file = directory.path().join("bare.redb");
+                let (process, api) = self.start_bare("redb", file.to_str().context("a path that is text")?)?;
+                self.bare_turn(&Rival::bare(Contender::BareRedb, &process, &api, None), connections).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Each on a file of its own.
+    async fn embedded_turn(&mut self, connections: usize) -> anyhow::Result<()> {
+        {
+            let quiet = self.daemon(None, false, false)?;
+            let rival = Rival::daemon(Contender::FiadorEmbedded, &quiet, None);
+            let started = self.starts(&rival, connections, Pace::Closed).await?;
+            self.wrong_checks(&rival, connections, &started).await?;
+        }
+        let mailing = self.daemon(None, true, false)?;
+        let rival = Rival::daemon(Contender::FiadorEmbedded, &mailing, None);
+        let checks = self.starts_and_mails(START_AND_MAIL, &rival, connections, Contract::V1, Some(&mailing)).await?;
+        self.checks(&rival, connections, &checks, Pace::Closed).await
+    }
+
+    /// Start and check over HTTPS. Plain HTTP is measured anew beside it, in a book of its own.
+    pub async fn https(&mut self) -> anyhow::Result<Book> {
+        let before = std::mem::take(&mut self.book);
+        let (own, mailed) = (Redis::start()?, Redis::start()?);
+        for is_https in [false, true].repeat(self.extent.rounds) {
+            let contender = if is_https { Contender::FiadorHttps } else { Contender::Fiador };
+            let (quiet, mailing) = (self.daemon(Some(&own), false, is_https)?, self.daemon(Some(&mailed), true, is_https)?);
+            let quiet = Rival::daemon(contender, &quiet, Some(&own));
+            let mailing = Rival::daemon(contender, &mailing, Some(&mailed));
+            for connections in self.extent.targeted.clone() {
+                quiet.empty()?;
+                self.starts(&quiet, connections, Pace::Closed).await?;
+                mailing.empty()?;
+                let checks = self.starts_and_mails(START_AND_MAIL, &mailing, connections, Contract::V1, None).await?;
+                self.checks(&mailing, connections, &checks, Pace::Closed).await?;
+            }
+            quiet.empty()?;
+            mailing.empty()?;
+        }
+        Ok(std::mem::replace(&mut self.book, before))
+    }
+
+    /// What a live verification weighs in Redis, and what many of them do to the others: empty, full, empty, full.
+    pub async fn full_redis(&mut self) -> anyhow::Result<Book> {
+        let before = std::mem::take(&mut self.book);
+        let redis = Redis::start()?;
+        let daemon = self.daemon(Some(&redis), false, false)?;
+        for _ in 0..self.extent.rounds {
+            let empty = Rival::daemon(Contender::Fiador, &daemon, Some(&redis));
+            empty.empty()?;
+            self.starts_and_wrong_checks(&empty).await?;
+            empty.empty()?;
+            let empty_bytes = redis.used_memory()?;
+            let work = Starts::new(&daemon.api, Contract::V1, self.extent.weighed, None);
+            drive(&daemon.api, SOME, &work, Pace::Closed, Duration::from_secs(60)).await?;
+            self.singles.bytes_each = (redis.used_memory()? - empty_bytes) / work.into_started().len() as f64;
+            self.singles.filled = fill(&redis, self.extent.filled)?;
+            let full = Rival { contender: Contender::FiadorFull, redis: None, ..empty };
+            self.starts_and_wrong_checks(&full).await?;
+        }
+        Ok(std::mem::replace(&mut self.book, before))
+    }
+
+    async fn starts_and_wrong_checks(&mut self, rival: &Rival<'_>) -> anyhow::Result<()> {
+        let started = self.starts(rival, SOME, Pace::Closed).await?;
+        self.wrong_checks(rival, SOME, &started).await
+    }
+}
+
+/// The bytes of the value of the one key that is named so.
+fn size_of(redis: &Redis, pattern: &str) -> anyhow::Result<usize> {
+    let mut connection = redis.connection()?;
+    let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg(pattern).query(&mut connection)?;
+    ensure!(keys.len() == 1, "{} keys are named {pattern}", keys.len());
+    Ok(redis::cmd("STRLEN").arg(&keys[0]).query(&mut connection)?)
+}

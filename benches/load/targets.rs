@@ -1,0 +1,121 @@
+//! What was promised of the figures, each as a ratio within one run.
+
+use std::fmt;
+
+use crate::{
+    book::{Book, Contender, Entry},
+    plan::{CHECK, CHECK_PACED, REGISTER, START, START_AND_MAIL, START_PACED, VALIDATE, WRONG_CHECK},
+    report::Results,
+};
+
+/// Where only one number of connections is compared.
+const SOME: usize = 32;
+
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// One target and what came of it.
+pub struct Target {
+    name: String,
+    /// None when it was not measured.
+    figure: Option<f64>,
+    bound: Bound,
+}
+
+impl Target {
+    pub fn is_met(&self) -> bool {
+        self.figure.is_some_and(|figure| match self.bound {
+            Bound::AtLeast(least) => figure >= least,
+            Bound::AtMost(most) => figure <= most,
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    /// As `name: 0.91 (≥ 0.85)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let figure = self.figure.map_or_else(|| "not measured".to_owned(), |figure| format!("{figure:.2}"));
+        match self.bound {
+            Bound::AtLeast(least) => write!(f, "{}: {figure} (≥ {least})", self.name),
+            Bound::AtMost(most) => write!(f, "{}: {figure} (≤ {most})", self.name),
+        }
+    }
+}
+
+fn at_least(name: String, figure: Option<f64>, least: f64) -> Target {
+    Target { name, figure, bound: Bound::AtLeast(least) }
+}
+
+fn at_most(name: String, figure: Option<f64>, most: f64) -> Target {
+    Target { name, figure, bound: Bound::AtMost(most) }
+}
+
+type Side = (&'static str, Contender);
+
+/// How many times one figure is the other.
+fn ratio(book: &Book, one: Side, other: Side, connections: usize, figure: impl Fn(&Entry) -> f64) -> Option<f64> {
+    let of = |(scenario, contender): Side| book.find(scenario, contender, connections).map(&figure);
+    Some(of(one)? / of(other)?)
+}
+
+/// All of them.
+pub fn targets(results: &Results<'_>) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for &connections in &results.bench.extent.targeted {
+        beside_bare(&mut targets, &results.bench.book, connections);
+    }
+    for &connections in &results.bench.extent.targeted {
+        beside_the_old(&mut targets, &results.bench.book, connections);
+    }
+    for &connections in &results.bench.extent.targeted {
+        other_ways(&mut targets, results, connections);
+    }
+    single_figures(&mut targets, results);
+    targets
+}
+
+fn beside_bare(targets: &mut Vec<Target>, book: &Book, connections: usize) {
+    for (scenario, paced) in [(START, START_PACED), (CHECK, CHECK_PACED)] {
+        let rate = ratio(book, (scenario, Contender::Fiador), (scenario, Contender::Bare), connections, Entry::rate);
+        targets.push(at_least(format!("{scenario}, {connections} connections, of the bare reference"), rate, 0.85));
+        let p99 = |entry: &Entry| entry.latency(0.99);
+        let slower = ratio(book, (paced, Contender::Fiador), (paced, Contender::Bare), connections, p99);
+        targets.push(at_most(format!("p99 of {scenario}, {connections} connections, of the bare reference's"), slower, 1.2));
+    }
+}
+
+fn beside_the_old(targets: &mut Vec<Target>, book: &Book, connections: usize) {
+    let (fiador, express) = (Contender::Fiador, Contender::Express);
+    let compare = |one: Side, other: Side| ratio(book, one, other, connections, Entry::rate);
+    let of_start = compare((START_AND_MAIL, fiador), (START, fiador));
+    targets.push(at_least(format!("sustained start and mail, {connections} connections, of start alone"), of_start, 0.3));
+    let of_register = compare((START_AND_MAIL, fiador), (REGISTER, express));
+    targets.push(at_least(format!("start and mail, {connections} connections, of the old design's register"), of_register, 20.0));
+    let of_validate = compare((CHECK, fiador), (VALIDATE, express));
+    targets.push(at_least(format!("check, {connections} connections, of the old design's validate"), of_validate, 20.0));
+}
+
+fn other_ways(targets: &mut Vec<Target>, results: &Results<'_>, connections: usize) {
+    for scenario in [START, CHECK] {
+        let (embedded, bare) = ((scenario, Contender::FiadorEmbedded), (scenario, Contender::BareRedb));
+        let rate = ratio(&results.bench.book, embedded, bare, connections, Entry::rate);
+        targets.push(at_least(format!("embedded {scenario}, {connections} connections, of a bare handler over redb"), rate, 0.85));
+        let (https, plain) = ((scenario, Contender::FiadorHttps), (scenario, Contender::Fiador));
+        let rate = ratio(results.https, https, plain, connections, Entry::rate);
+        targets.push(at_least(format!("{scenario} over HTTPS, {connections} connections, of plain HTTP"), rate, 0.85));
+    }
+}
+
+fn single_figures(targets: &mut Vec<Target>, results: &Results<'_>) {
+    let singles = &results.bench.singles;
+    targets.push(at_most("idle, percent of a core".to_owned(), Some(singles.idle_share * 100.0), 0.5));
+    targets.push(at_most("idle, MiB resident".to_owned(), Some(singles.idle_mib), 30.0));
+    targets.push(at_most("bytes in Redis, a live verification".to_owned(), Some(singles.bytes_each), 700.0));
+    for scenario in [START, WRONG_CHECK] {
+        let (full, empty) = ((scenario, Contender::FiadorFull), (scenario, Contender::Fiador));
+        let rate = ratio(results.full, full, empty, SOME, Entry::rate);
+        targets.push(at_least(format!("{scenario}, {SOME} connections, with {} live of with none", singles.filled), rate, 0.9));
+    }
+}
