@@ -21,7 +21,7 @@ use warp::{
 /// The number that is never the right one.
 const WRONG_NUMBER: &str = "00000000";
 /// Where a sealed record has its version.
-const VERSION: std::ops::Range<usize> = 4..28;
+const VERSION: std::ops::Range<usize> = 5..29;
 
 /// How large the values are, in bytes.
 #[derive(Clone, Copy)]

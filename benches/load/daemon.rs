@@ -36,7 +36,7 @@ pub struct Daemon {
     /// The old contract's listener.
     pub old: Api,
     metrics: Api,
-    directory: TempDir,
+    _directory: TempDir,
 }
 
 impl Daemon {
@@ -63,7 +63,7 @@ impl Daemon {
         process.drain();
         let local = |port: u16| Api::new(SocketAddr::from(([127, 0, 0, 1], port)), "");
         let api = Api { address, tls: connector, key };
-        Ok(Self { process, api, old: local(old), metrics: local(metrics), directory })
+        Ok(Self { process, api, old: local(old), metrics: local(metrics), _directory: directory })
     }
 
     /// Mails that wait or are being sent.
@@ -75,11 +75,6 @@ impl Daemon {
         let waiting = |line: &&str| line.starts_with("fiador_mail_queue{") && !line.contains("failed");
         let depths = page.lines().filter(waiting).map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<f64>());
         Ok(depths.collect::<Result<Vec<_>, _>>()?.into_iter().sum())
-    }
-
-    /// Where it keeps its files.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 }
 

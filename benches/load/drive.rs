@@ -117,7 +117,12 @@ impl Schedule {
 
 /// A thread that says each request when it is due: timers of the runtime are a millisecond coarse.
 #[expect(clippy::disallowed_methods, reason = "the thread is there to sleep")]
-fn paced(total: usize, rate: f64, began: Instant, longest: Duration) -> anyhow::Result<mpsc::UnboundedReceiver<(usize, Instant)>> {
+fn paced(
+    total: usize,
+    rate: f64,
+    began: Instant,
+    longest: Duration,
+) -> anyhow::Result<mpsc::UnboundedReceiver<(usize, Instant)>> {
     let (say, due) = mpsc::unbounded_channel();
     let pace = move || {
         for nth in 0..total {

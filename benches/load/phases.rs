@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::{
     book::{Book, Contender, Meter},
+    daemon::Daemon,
     drive::{Pace, drive},
     fill::fill,
     plan::{Bench, CHECK, REGISTER, Rival, START, START_AND_MAIL, VALIDATE},
@@ -145,23 +146,33 @@ impl Bench {
     /// Start and check over HTTPS. Plain HTTP is measured anew beside it, in a book of its own.
     pub async fn https(&mut self) -> anyhow::Result<Book> {
         let before = std::mem::take(&mut self.book);
-        let (own, mailed) = (Redis::start()?, Redis::start()?);
-        for is_https in [false, true].repeat(self.extent.rounds) {
-            let contender = if is_https { Contender::FiadorHttps } else { Contender::Fiador };
-            let (quiet, mailing) = (self.daemon(Some(&own), false, is_https)?, self.daemon(Some(&mailed), true, is_https)?);
-            let quiet = Rival::daemon(contender, &quiet, Some(&own));
-            let mailing = Rival::daemon(contender, &mailing, Some(&mailed));
-            for connections in self.extent.targeted.clone() {
-                quiet.empty()?;
-                self.starts(&quiet, connections, Pace::Closed).await?;
-                mailing.empty()?;
-                let checks = self.starts_and_mails(START_AND_MAIL, &mailing, connections, Contract::V1, None).await?;
-                self.checks(&mailing, connections, &checks, Pace::Closed).await?;
+        let pairs = [self.pair(Contender::Fiador)?, self.pair(Contender::FiadorHttps)?];
+        for connections in self.extent.targeted.clone() {
+            for _ in 0..self.extent.rounds {
+                for pair in &pairs {
+                    self.turn_of(pair, connections).await?;
+                }
             }
-            quiet.empty()?;
-            mailing.empty()?;
         }
         Ok(std::mem::replace(&mut self.book, before))
+    }
+
+    fn pair(&self, contender: Contender) -> anyhow::Result<Pair> {
+        let (own, mailed) = (Redis::start()?, Redis::start()?);
+        let is_https = contender == Contender::FiadorHttps;
+        let (quiet, mailing) = (self.daemon(Some(&own), false, is_https)?, self.daemon(Some(&mailed), true, is_https)?);
+        Ok(Pair { contender, quiet, mailing, own, mailed })
+    }
+
+    async fn turn_of(&mut self, pair: &Pair, connections: usize) -> anyhow::Result<()> {
+        let quiet = Rival::daemon(pair.contender, &pair.quiet, Some(&pair.own));
+        quiet.empty()?;
+        self.starts(&quiet, connections, Pace::Closed).await?;
+        quiet.empty()?;
+        let mailing = Rival::daemon(pair.contender, &pair.mailing, Some(&pair.mailed));
+        let checks = self.starts_and_mails(START_AND_MAIL, &mailing, connections, Contract::V1, None).await?;
+        self.checks(&mailing, connections, &checks, Pace::Closed).await?;
+        mailing.empty()
     }
 
     /// What a live verification weighs in Redis, and what many of them do to the others: empty, full, empty, full.
@@ -189,6 +200,15 @@ impl Bench {
         let started = self.starts(rival, SOME, Pace::Closed).await?;
         self.wrong_checks(rival, SOME, &started).await
     }
+}
+
+/// A daemon that mails nothing and one that does, each on a Redis of its own.
+struct Pair {
+    contender: Contender,
+    quiet: Daemon,
+    mailing: Daemon,
+    own: Redis,
+    mailed: Redis,
 }
 
 /// The bytes of the value of the one key that is named so.

@@ -76,7 +76,8 @@ impl Plot {
 
     fn draw_series(&self, svg: &mut String, nth: usize, series: &Series) {
         let colour = COLOURS[nth % COLOURS.len()];
-        let points = series.points.iter().map(|&(connections, figure)| format!("{:.1},{:.1}", self.x(connections), self.y(figure)));
+        let points =
+            series.points.iter().map(|&(connections, figure)| format!("{:.1},{:.1}", self.x(connections), self.y(figure)));
         let line = points.clone().collect::<Vec<_>>().join(" ");
         let _ = writeln!(svg, "<polyline points=\"{line}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>");
         for point in points {

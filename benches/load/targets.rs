@@ -101,7 +101,11 @@ fn other_ways(targets: &mut Vec<Target>, results: &Results<'_>, connections: usi
     for scenario in [START, CHECK] {
         let (embedded, bare) = ((scenario, Contender::FiadorEmbedded), (scenario, Contender::BareRedb));
         let rate = ratio(&results.bench.book, embedded, bare, connections, Entry::rate);
-        targets.push(at_least(format!("embedded {scenario}, {connections} connections, of a bare handler over redb"), rate, 0.85));
+        targets.push(at_least(
+            format!("embedded {scenario}, {connections} connections, of a bare handler over redb"),
+            rate,
+            0.85,
+        ));
         let (https, plain) = ((scenario, Contender::FiadorHttps), (scenario, Contender::Fiador));
         let rate = ratio(results.https, https, plain, connections, Entry::rate);
         targets.push(at_least(format!("{scenario} over HTTPS, {connections} connections, of plain HTTP"), rate, 0.85));

@@ -125,7 +125,12 @@ pub struct Checks<'a> {
 impl<'a> Checks<'a> {
     /// # Errors
     /// When a mail is missing or shows no number.
-    pub fn new(api: &'a Api, contract: Contract, started: Vec<Started>, numbers: &HashMap<String, String>) -> anyhow::Result<Self> {
+    pub fn new(
+        api: &'a Api,
+        contract: Contract,
+        started: Vec<Started>,
+        numbers: &HashMap<String, String>,
+    ) -> anyhow::Result<Self> {
         let with_number = |started: Started| {
             let number = numbers.get(&started.address).cloned().unwrap_or_default();
             ensure!(!number.is_empty(), "no mail with a number for {}", started.address);
