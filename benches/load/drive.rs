@@ -142,3 +142,83 @@ fn paced(
     thread::Builder::new().name("pacer".to_owned()).spawn(pace)?;
     Ok(due)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::work::{Checks, Contract, Started, Starts, WrongChecks};
+
+    /// A server that answers all requests of one connection so; nothing: it hangs up.
+    async fn answering(reply: &'static str) -> Api {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = Api::new(listener.local_addr().unwrap(), "key");
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            while stream.read(&mut request).await.unwrap_or(0) > 0 && !reply.is_empty() {
+                stream.write_all(reply.as_bytes()).await.unwrap();
+            }
+        });
+        api
+    }
+
+    async fn driven(api: &Api, work: &impl Work) -> anyhow::Result<Run> {
+        drive(api, 1, work, Pace::Closed, Duration::from_secs(10)).await
+    }
+
+    fn started() -> Vec<Started> {
+        vec![Started { address: "ada@example.org".to_owned(), id: "vrf_a".to_owned() }]
+    }
+
+    #[tokio::test]
+    async fn a_wrong_reply_ends_the_run_and_is_shown() {
+        let refusal = "HTTP/1.1 503 No\r\nContent-Length: 10\r\n\r\noverloaded";
+        let other = "HTTP/1.1 202 A\r\nContent-Length: 48\r\n\r\n{\"id\":\"v\",\"status\":\"pending\",\"email\":\"b@a.test\"}";
+        for (reply, shown) in
+            [(refusal, "answered 503: overloaded"), (other, "answered 202: {\"id\":\"v\""), ("", "ended before")]
+        {
+            let api = answering(reply).await;
+            let failed = driven(&api, &Starts::new(&api, Contract::V1, 3, None)).await.err().unwrap();
+            let told = format!("{failed:?}");
+            assert!(told.contains(shown) && told.contains("POST /v1/verifications HTTP/1.1"), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_token_and_a_wrong_number_that_opens_are_noticed() {
+        let reply = "HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{\"status\":\"approved\",\"token\":\"another\"}";
+        let numbers = HashMap::from([("ada@example.org".to_owned(), "12345678".to_owned())]);
+        let api = answering(reply).await;
+        let checks = Checks::new(&api, Contract::V1, started(), &numbers).unwrap();
+        assert!(format!("{:?}", driven(&api, &checks).await.err().unwrap()).contains("the token is another one"));
+        let (api, started) = (answering(reply).await, started());
+        let told = driven(&api, &WrongChecks::new(&api, &started)).await.err().unwrap();
+        assert!(format!("{told:?}").contains("a wrong number was not refused"));
+    }
+
+    #[test]
+    fn a_mail_that_is_missing_is_noticed() {
+        let api = Api::new(([127, 0, 0, 1], 1).into(), "key");
+        let failed = Checks::new(&api, Contract::V1, started(), &HashMap::new()).err().unwrap();
+        assert!(failed.to_string().contains("ada@example.org"));
+    }
+
+    #[tokio::test]
+    async fn an_open_loop_asks_for_all_that_is_due_and_no_more() {
+        let api = answering(
+            "HTTP/1.1 200 OK\r\nContent-Length: 58\r\n\r\n{\"status\":\"approved\",\"token\":\"session of ada@example.org\"}",
+        )
+        .await;
+        let numbers = HashMap::from([("ada@example.org".to_owned(), "12345678".to_owned())]);
+        let checks = Checks::new(&api, Contract::V1, vec![started().remove(0); 20], &numbers).unwrap();
+        let run = drive(&api, 1, &checks, Pace::Open(1000.0), Duration::from_secs(10)).await.unwrap();
+        assert_eq!(run.answered, 20);
+    }
+}
