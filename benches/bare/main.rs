@@ -89,7 +89,8 @@ struct Approved<'a> {
     status: &'static str,
     email: &'static str,
     purpose: &'static str,
-    approved_at: &'static str,
+    #[serde(rename = "approved_at")]
+    at: &'static str,
     token: &'static str,
 }
 
@@ -186,7 +187,7 @@ fn approved(id: &str) -> Approved<'_> {
         status: "approved",
         email: "u1000000@example.org",
         purpose: "sign-in",
-        approved_at: "2026-01-01T00:00:00.000Z",
+        at: "2026-01-01T00:00:00.000Z",
         token: "token",
     }
 }

@@ -85,7 +85,7 @@ pub struct Book {
 }
 
 impl Book {
-    pub fn add(&mut self, key: Key, run: &Run, cost: Cost) {
+    pub fn add(&mut self, key: Key, run: &Run, cost: &Cost) {
         let at = self.entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
             self.entries.push(Entry::new(key));
             self.entries.len() - 1

@@ -80,7 +80,7 @@ impl Daemon {
 
 /// A key and its hash, as the daemon makes them.
 fn new_key(program: &Path) -> anyhow::Result<(String, String)> {
-    let made = Command::new(program).args(["key", "new", "bench"]).output().with_context(|| format!("running {program:?}"))?;
+    let made = Command::new(program).args(["key", "new", "bench"]).output().with_context(|| format!("running {}", program.display()))?;
     let text = String::from_utf8(made.stdout)?;
     let key = text.lines().find(|line| line.starts_with("fdr_")).context("`fiador key new` prints a key")?;
     let hash = text.split('"').find(|word| word.starts_with("sha256:")).context("`fiador key new` prints a hash")?;

@@ -17,6 +17,8 @@ use crate::{
 
 /// Connections where only one number of them is looked at.
 const SOME: usize = 32;
+/// In which what was filled in is on the disk.
+const SETTLING: Duration = Duration::from_secs(3);
 
 impl Bench {
     /// How large the daemon's values are, which the bare reference's are to be too.
@@ -187,25 +189,28 @@ impl Bench {
         mailing.empty()
     }
 
-    /// What a live verification weighs in Redis, and what many of them do to the others: empty, full, empty, full.
+    /// What a live verification weighs in Redis, and what many of them do to the others: empty, full, empty, full. Emptying a
+    /// full Redis stalls it, so each round has its own.
     pub async fn full_redis(&mut self) -> anyhow::Result<Book> {
         let before = std::mem::take(&mut self.book);
-        let redis = Redis::start()?;
-        let daemon = self.daemon(Some(&redis), false, false)?;
         for _ in 0..self.extent.rounds {
-            let empty = Rival::daemon(Contender::Fiador, &daemon, Some(&redis));
-            empty.empty()?;
-            self.starts_and_wrong_checks(&empty).await?;
-            empty.empty()?;
-            let empty_bytes = redis.used_memory()?;
-            let work = Starts::new(&daemon.api, Contract::V1, self.extent.weighed, None);
-            drive(&daemon.api, SOME, &work, Pace::Closed, Duration::from_secs(60)).await?;
-            self.singles.bytes_each = (redis.used_memory()? - empty_bytes) / work.into_started().len() as f64;
+            let redis = Redis::start()?;
+            let daemon = self.daemon(Some(&redis), false, false)?;
+            self.starts_and_wrong_checks(&Rival::daemon(Contender::Fiador, &daemon, Some(&redis))).await?;
+            self.weigh_verifications(&redis, &daemon).await?;
             self.singles.filled = fill(&redis, self.extent.filled)?;
-            let full = Rival { contender: Contender::FiadorFull, redis: None, ..empty };
-            self.starts_and_wrong_checks(&full).await?;
+            tokio::time::sleep(SETTLING).await;
+            self.starts_and_wrong_checks(&Rival::daemon(Contender::FiadorFull, &daemon, Some(&redis))).await?;
         }
         Ok(std::mem::replace(&mut self.book, before))
+    }
+
+    async fn weigh_verifications(&mut self, redis: &Redis, daemon: &Daemon) -> anyhow::Result<()> {
+        let before = redis.used_memory()?;
+        let work = Starts::new(&daemon.api, Contract::V1, self.extent.weighed, None);
+        drive(&daemon.api, SOME, &work, Pace::Closed, Duration::from_secs(60)).await?;
+        self.singles.bytes_each = (redis.used_memory()? - before) / work.into_started().len() as f64;
+        Ok(())
     }
 
     async fn starts_and_wrong_checks(&mut self, rival: &Rival<'_>) -> anyhow::Result<()> {

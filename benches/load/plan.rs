@@ -128,7 +128,7 @@ impl Bench {
         let before = rival.meter.read()?;
         let run = drive(rival.api, connections, work, pace, self.extent.leg).await;
         let run = run.with_context(|| format!("{scenario}, {}, {connections} connections", rival.contender.name()))?;
-        self.book.add(Key { scenario, contender: rival.contender, connections }, &run, rival.meter.since(&before)?);
+        self.book.add(Key { scenario, contender: rival.contender, connections }, &run, &rival.meter.since(&before)?);
         Ok(run)
     }
 
@@ -163,7 +163,7 @@ impl Bench {
         }
         post.wait_for(usize::try_from(run.answered)?).await.with_context(|| format!("{scenario}, {}", rival.contender.name()))?;
         run.span = began.elapsed();
-        self.book.add(Key { scenario, contender: rival.contender, connections }, &run, rival.meter.since(&before)?);
+        self.book.add(Key { scenario, contender: rival.contender, connections }, &run, &rival.meter.since(&before)?);
         Checks::new(rival.api, contract, work.into_started(), &self.post.empty())
     }
 

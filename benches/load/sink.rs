@@ -18,8 +18,9 @@ use tokio::{
 /// A number has so many digits.
 const DIGITS: std::ops::RangeInclusive<usize> = 6..=15;
 
-/// Mails that may be under way before the next start waits for one to arrive: what bounds the queue.
-pub const MAILS_UNDER_WAY: usize = 256;
+/// Mails that may be under way before the next start waits for one to arrive: what bounds the queue. The Mailer has 256 in hand at
+/// most; those beyond wait for its next poll.
+pub const MAILS_UNDER_WAY: usize = 192;
 
 /// What arrived, by address.
 pub struct Post {

@@ -1,13 +1,15 @@
 //! The outermost layer: what holds for every request, whoever answers it.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+#[cfg(feature = "testing")]
+use std::net::{Ipv4Addr, SocketAddr};
+use std::{error::Error, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use http::{
     HeaderName, HeaderValue, Method, Request, Version,
     header::{CACHE_CONTROL, HOST},
 };
-use hyper::body::Incoming;
+use hyper::body::Body;
 use tower::ServiceExt;
 use uuid::Uuid;
 use warp::{Reply, filters::BoxedFilter, reply::Response};
@@ -25,6 +27,11 @@ use super::{
 use crate::audit::AuditLog;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request's body, from a connection or, in measurements, from memory.
+pub trait Content: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static {}
+
+impl<B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Sync + 'static> Content for B {}
 
 /// Answers requests. Cheap to clone.
 #[derive(Clone)]
@@ -49,8 +56,15 @@ impl Front {
         Self { routes: scraping::routes(scrape), audit: AuditLog::off() }
     }
 
+    /// Answers a request that came over no connection, as one from this machine.
+    #[cfg(feature = "testing")]
+    pub async fn answer_in_memory<B: Content>(&self, request: Request<B>) -> Response {
+        let connection = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        self.answer(request, Peer { connection, client: connection.ip() }).await
+    }
+
     /// Answers one request: always, and with its own id. A handler that panics is answered for.
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response {
+    pub(super) async fn answer<B: Content>(&self, mut request: Request<B>, peer: Peer) -> Response {
         let request_id = Uuid::new_v4().to_string();
         let (trail, test_mark) = (Trail::begin(&self.audit), TestMark::default());
         let line = Line::begin(&self.audit, trail.clone(), &request_id, peer.client);
@@ -75,7 +89,7 @@ impl Front {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response {
+    async fn route<B: Content>(&self, request: Request<B>) -> Response {
         // Its target is no path, and warp 0.4.3's filters on whole paths panic at that.
         if request.method() == Method::CONNECT {
             return Problem::method_not_allowed("DELETE, GET, HEAD, POST").into_response();
@@ -89,7 +103,7 @@ impl Front {
 }
 
 /// As RFC 9112, 3.2, has it: proxies that differ on whose request it is must not be led apart. Older ones and HTTP/2 need none.
-fn names_one_host(request: &Request<Incoming>) -> bool {
+fn names_one_host<B>(request: &Request<B>) -> bool {
     match request.headers().get_all(HOST).iter().count() {
         0 => request.version() != Version::HTTP_11,
         count => count == 1,
