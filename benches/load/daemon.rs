@@ -21,12 +21,11 @@ use crate::{
 };
 
 /// How it is set up.
-#[derive(Default)]
 pub struct Setup {
     /// None: the embedded store.
     pub redis_url: Option<String>,
-    /// None: nobody listens there, so mails stay in the queue.
-    pub smtp: Option<SocketAddr>,
+    /// Where the SMTP server is.
+    pub smtp: SocketAddr,
     pub is_https: bool,
 }
 
@@ -45,7 +44,7 @@ impl Daemon {
         let (key, hash) = new_key(program)?;
         let (metrics, old) = (free_port()?, free_port()?);
         let (tls, connector) = if setup.is_https { https(directory.path())? } else { (String::new(), None) };
-        let smtp = setup.smtp.map_or_else(free_port, |address| Ok(address.port()))?;
+        let smtp = setup.smtp.port();
         let redis_url = setup.redis_url.as_deref().unwrap_or_default();
         let config = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\n{tls}\n[compat]\nlisten = \"127.0.0.1:{old}\"\napplication = \"old\"\n\
@@ -80,7 +79,8 @@ impl Daemon {
 
 /// A key and its hash, as the daemon makes them.
 fn new_key(program: &Path) -> anyhow::Result<(String, String)> {
-    let made = Command::new(program).args(["key", "new", "bench"]).output().with_context(|| format!("running {}", program.display()))?;
+    let made =
+        Command::new(program).args(["key", "new", "bench"]).output().with_context(|| format!("running {}", program.display()))?;
     let text = String::from_utf8(made.stdout)?;
     let key = text.lines().find(|line| line.starts_with("fdr_")).context("`fiador key new` prints a key")?;
     let hash = text.split('"').find(|word| word.starts_with("sha256:")).context("`fiador key new` prints a hash")?;

@@ -75,6 +75,8 @@ pub struct Bench {
     pub extent: Extent,
     pub programs: Programs,
     pub smtp: std::net::SocketAddr,
+    /// An SMTP server so slow that mails take no part: the Mailer's hand is full, the rest wait in the queue.
+    pub slow_smtp: std::net::SocketAddr,
     pub post: Arc<Post>,
     pub book: Book,
     pub singles: Singles,
@@ -112,7 +114,8 @@ impl<'a> Rival<'a> {
 
 impl Bench {
     pub fn daemon(&self, redis: Option<&Redis>, is_mailing: bool, is_https: bool) -> anyhow::Result<Daemon> {
-        let setup = Setup { redis_url: redis.map(Redis::url), smtp: is_mailing.then_some(self.smtp), is_https };
+        let setup =
+            Setup { redis_url: redis.map(Redis::url), smtp: if is_mailing { self.smtp } else { self.slow_smtp }, is_https };
         Daemon::start(&self.programs.daemon, &setup).context("starting a daemon")
     }
 
@@ -132,7 +135,7 @@ impl Bench {
         Ok(run)
     }
 
-    /// Starts whose mails nobody takes.
+    /// Starts whose mails wait.
     pub async fn starts(&mut self, rival: &Rival<'_>, connections: usize, pace: Pace) -> anyhow::Result<Vec<Started>> {
         let scenario = if matches!(pace, Pace::Closed) { START } else { START_PACED };
         let work = Starts::new(rival.api, Contract::V1, MOST_STARTS, None);

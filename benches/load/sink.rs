@@ -72,34 +72,37 @@ impl Post {
     }
 }
 
-/// Starts it on a thread and a port of its own.
-pub fn start() -> anyhow::Result<(SocketAddr, Arc<Post>)> {
+/// Starts it on a thread and a port of its own; it pauses before each answer.
+pub fn start(pause: Duration) -> anyhow::Result<(SocketAddr, Arc<Post>)> {
     let post = Arc::new(Post::new());
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let filled = post.clone();
-    let serve = move || runtime.block_on(accept(listener, filled));
+    let serve = move || runtime.block_on(accept(listener, filled, pause));
     thread::Builder::new().name("sink".to_owned()).spawn(serve)?;
     Ok((address, post))
 }
 
-async fn accept(listener: std::net::TcpListener, post: Arc<Post>) -> anyhow::Result<()> {
+async fn accept(listener: std::net::TcpListener, post: Arc<Post>, pause: Duration) -> anyhow::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        tokio::spawn(talk(stream, post.clone()));
+        tokio::spawn(talk(stream, post.clone(), pause));
     }
 }
 
 /// One connection; whatever goes wrong in it is the client's to notice.
-async fn talk(mut stream: TcpStream, post: Arc<Post>) -> std::io::Result<()> {
+async fn talk(mut stream: TcpStream, post: Arc<Post>, pause: Duration) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     stream.write_all(b"220 sink\r\n").await?;
     let (mut buffer, mut recipient, mut is_in_data) = (Vec::new(), String::new(), false);
     while stream.read_buf(&mut buffer).await? > 0 {
         while let Some(part) = take_part(&mut buffer, is_in_data) {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             if is_in_data {
                 is_in_data = false;
                 post.take(std::mem::take(&mut recipient), &String::from_utf8_lossy(&part));
