@@ -119,6 +119,7 @@ fn mail(criterion: &mut Criterion) {
     let message = LeasedMessage {
         key: MessageKey { handle: [1; 16], verification: [2; 16] },
         fence: 1,
+        tries: 0,
         leased_until: NOW + Duration::from_secs(60),
         leased_at: NOW,
         application: application.name.clone(),
