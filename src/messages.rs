@@ -589,6 +589,27 @@ pub struct LookUpUser {
     pub user: UserAt,
 }
 
+/// Gateway -> store. What a new password of a user has to do with. Changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Result<PasswordPlace, Failure>")]
+pub struct LookUpPassword {
+    /// Whose it is.
+    pub application: ApplicationName,
+    /// Which user.
+    pub id: UserId,
+    /// Names the attempt to set it.
+    pub operation: OperationId,
+}
+
+/// Where a new password goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordPlace {
+    /// Who is to have it.
+    pub address: EmailAddress,
+    /// The hash of the password that is kept, if this attempt has set it: it is a repetition.
+    pub set_before: Option<PasswordHash>,
+}
+
 /// Gateway -> store. `Ok` means that it is changed so. Asking again is safe.
 #[derive(Clone, Message)]
 #[rtype(result = "Result<UserView, Failure>")]
@@ -669,7 +690,8 @@ pub struct FinishedSignIn {
     pub opened: Option<Opened>,
 }
 
-/// Gateway -> store. `Ok` means that the password is set and a mail that says so is queued. A lost reply means unknown.
+/// Gateway -> store. `Ok` means that the password is set and a mail that says so is queued. A lost reply means unknown: the same
+/// operation finds it set, and does nothing more.
 #[derive(Clone, Message)]
 #[rtype(result = "Result<(), Failure>")]
 pub struct ReplacePassword {

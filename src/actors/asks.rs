@@ -6,9 +6,9 @@ use crate::{
     domain::{Budget, Refusal},
     messages::{
         AskMailReadiness, AskStoreReadiness, BeginSignIn, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck,
-        EndVerification, Failure, FindMails, FinishSignIn, ForgetUser, GatherUser, KeepUser, LookUpMail, LookUpUser,
-        LookUpVerification, MailQueued, OpenVerification, RefundStart, ReplacePassword, RequeueMail, ResendMail, ReviseUser,
-        SettleMessage,
+        EndVerification, Failure, FindMails, FinishSignIn, ForgetUser, GatherUser, KeepUser, LookUpMail, LookUpPassword,
+        LookUpUser, LookUpVerification, MailQueued, OpenVerification, RefundStart, ReplacePassword, RequeueMail, ResendMail,
+        ReviseUser, SettleMessage,
     },
     supervision::{Ask, AskError, Guarded},
 };
@@ -45,6 +45,8 @@ pub struct StoreAsks {
     pub keep_user: Ask<KeepUser>,
     /// Looks at one.
     pub look_up_user: Ask<LookUpUser>,
+    /// See [`LookUpPassword`].
+    pub look_up_password: Ask<LookUpPassword>,
     /// Changes what is kept of one.
     pub revise_user: Ask<ReviseUser>,
     /// Forgets one.
@@ -85,6 +87,7 @@ impl StoreAsks {
             + Handler<RequeueMail>
             + Handler<KeepUser>
             + Handler<LookUpUser>
+            + Handler<LookUpPassword>
             + Handler<ReviseUser>
             + Handler<ForgetUser>
             + Handler<GatherUser>
@@ -110,6 +113,7 @@ impl StoreAsks {
             requeue_mail: store.asks(),
             keep_user: store.asks(),
             look_up_user: store.asks(),
+            look_up_password: store.asks(),
             revise_user: store.asks(),
             forget_user: store.asks(),
             gather_user: store.asks(),

@@ -9,8 +9,9 @@ use crate::{
     clock::Clock,
     messages::{
         AskStoreReadiness, BeginSignIn, ChargeStart, ClaimMessages, CountMails, DecideByNumber, DecideCheck, EndVerification,
-        Failure, FindMails, FinishSignIn, ForgetUser, GatherUser, KeepUser, LookUpMail, LookUpUser, LookUpVerification, NotReady,
-        OpenVerification, Probe, RefundStart, ReplacePassword, RequeueMail, ResendMail, ReviseUser, SettleMessage,
+        Failure, FindMails, FinishSignIn, ForgetUser, GatherUser, KeepUser, LookUpMail, LookUpPassword, LookUpUser,
+        LookUpVerification, NotReady, OpenVerification, Probe, RefundStart, ReplacePassword, RequeueMail, ResendMail, ReviseUser,
+        SettleMessage,
     },
     store::{
         Vault,
@@ -66,6 +67,7 @@ answer_from_records! { RedisStore:
     RequeueMail => requests::requeue_mail,
     KeepUser => requests::keep_user,
     LookUpUser => requests::look_up_user,
+    LookUpPassword => requests::look_up_password,
     ReviseUser => requests::revise_user,
     ForgetUser => requests::forget_user,
     GatherUser => requests::gather_user,

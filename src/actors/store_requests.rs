@@ -7,17 +7,17 @@ use crate::{
     },
     messages::{
         BeginSignIn, ChargeStart, ClaimMessages, CountMails, Credentials, DecideByNumber, DecideCheck, EndVerification, Failure,
-        FindMails, FinishSignIn, FinishedSignIn, ForgetUser, GatherUser, KeepUser, KeptUser, LookUpMail, LookUpUser,
-        LookUpVerification, OpenVerification, Opened, RefundStart, ReplacePassword, RequeueMail, ResendMail, ReviseUser,
-        SettleMessage,
+        FindMails, FinishSignIn, FinishedSignIn, ForgetUser, GatherUser, KeepUser, KeptUser, LookUpMail, LookUpPassword,
+        LookUpUser, LookUpVerification, OpenVerification, Opened, PasswordPlace, RefundStart, ReplacePassword, RequeueMail,
+        ResendMail, ReviseUser, SettleMessage,
     },
     planted::{Bug, is_planted},
     store::{
         PageRequest, Records, StoreError,
         operations::{
             BeginningSignIn, Cancelling, ChangingUser, Charging, Checking, Counting, ExportingUser, FinishingSignIn,
-            ForgettingUser, KeepingUser, Looking, LookingUpUser, PasswordRequest, PasswordSignIn, Reading, Resending, Retrying,
-            SettingPassword, Settling, StartRequest, Starting, UserRequest,
+            ForgettingUser, KeepingUser, Looking, LookingUpPassword, LookingUpUser, PasswordRequest, PasswordSignIn, Reading,
+            Resending, Retrying, SettingPassword, Settling, StartRequest, Starting, UserRequest,
         },
         page,
     },
@@ -179,6 +179,12 @@ pub(super) async fn keep_user(records: &impl Records, ask: KeepUser) -> Result<K
 pub(super) async fn look_up_user(records: &impl Records, ask: LookUpUser) -> Result<UserView, Failure> {
     let looking = LookingUpUser::new(records.vault(), ask.application, &ask.user).ok_or(Refusal::NotFound)?;
     Ok(records.run(looking).await.map_err(failure)??)
+}
+
+pub(super) async fn look_up_password(records: &impl Records, ask: LookUpPassword) -> Result<PasswordPlace, Failure> {
+    let looking = LookingUpPassword::new(records.vault(), ask.application, &ask.id, &ask.operation).ok_or(Refusal::NotFound)?;
+    let (address, set_before) = records.run(looking).await.map_err(failure)??;
+    Ok(PasswordPlace { address, set_before })
 }
 
 pub(super) async fn revise_user(records: &impl Records, ask: ReviseUser) -> Result<UserView, Failure> {

@@ -10,8 +10,8 @@ use crate::{
     },
     messages::{
         BeginSignIn, ChargeStart, CreateUser, CreatedUser, DeleteUser, ExportUser, Failure, FindUser, ForgetUser, GatherUser,
-        KeepUser, KeptUser, LookUpUser, PresentedProof, ReadUser, RefundStart, ReplacePassword, ReviseUser, SetPassword,
-        StartVerification, UpdateUser,
+        KeepUser, KeptUser, LookUpPassword, LookUpUser, PasswordPlace, PresentedProof, ReadUser, RefundStart, ReplacePassword,
+        ReviseUser, SetPassword, StartVerification, UpdateUser,
     },
     passwords::{Admission, Busy, NewPassword, Verdict},
 };
@@ -102,8 +102,13 @@ impl Front {
     /// Room to hash or compare is asked for before anything is charged.
     async fn set_password(&self, ask: SetPassword) -> Result<(), Failure> {
         let id = UserId::parse(&ask.id).ok_or(Refusal::NotFound)?;
-        let user = self.look_up_user(ask.application.clone(), UserAt::Id(id.clone())).await?;
-        let password = new_password(&ask.password, &user.email)?;
+        let look_up = LookUpPassword { application: ask.application.clone(), id: id.clone(), operation: ask.operation };
+        let PasswordPlace { address, set_before } =
+            self.store.look_up_password.ask(look_up, STORE_DEADLINE).await.map_err(failure)?;
+        if let Some(kept) = set_before {
+            return self.repeat_set_password(ask.password, kept).await;
+        }
+        let password = new_password(&ask.password, &address)?;
         let (proving, hashing) = (self.admit()?, self.admit()?);
         let proof = self.prove(&ask, &id, proving).await?;
         let hash = hash(hashing, password).await?;
@@ -119,6 +124,14 @@ impl Front {
             operation: ask.operation,
         };
         self.store.replace_password.ask(replace, STORE_DEADLINE).await.map_err(failure)
+    }
+
+    /// It is set already: what is left is to see that the same one was meant.
+    async fn repeat_set_password(&self, password: Zeroizing<String>, kept: PasswordHash) -> Result<(), Failure> {
+        match self.admit()?.verify(password, Some(kept.0.clone())).await.map_err(busy)? {
+            Verdict::Right { .. } => Ok(()),
+            Verdict::Wrong => Err(Refusal::IdempotencyMismatch.into()),
+        }
     }
 
     async fn prove(&self, ask: &SetPassword, id: &UserId, room: Admission) -> Result<PasswordProof, Failure> {

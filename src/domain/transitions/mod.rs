@@ -21,8 +21,8 @@ pub use settle::{Settle, settle};
 pub use sign_in::{BeginSignIn, Begun, FinishSignIn, Finished, begin_sign_in, finish_sign_in};
 pub use start::{Mailing, Start, start};
 pub use user::{
-    ChangeUser, KeepUser, KeptUser, Proof, SetPassword, change_user, export_user, forget_user, keep_user, look_up_user,
-    set_password,
+    ChangeUser, KeepUser, KeptUser, Proof, SetPassword, change_user, export_user, forget_user, keep_user, look_up_password,
+    look_up_user, set_password,
 };
 
 use super::{AddressRecord, KeyedHash, Moment, Refusal, Status};

@@ -1,5 +1,5 @@
 use super::{Commit, Mailing, Outcome, Start, start};
-use crate::domain::{AddressRecord, KeyedHash, Moment, Password, PasswordHash, Refusal, User, address_record::FAILED_SIGN_INS};
+use crate::domain::{AddressRecord, KeyedHash, Moment, PasswordHash, Refusal, User, address_record::FAILED_SIGN_INS};
 
 /// Charges a sign-in to its address before its password is compared.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ pub fn finish_sign_in(mut record: AddressRecord, request: &FinishSignIn, now: Mo
         return Outcome::unchanged(Err(Refusal::CredentialsInvalid));
     };
     if let (Some(hash), Some(password)) = (&request.rehashed, &mut user.password) {
-        *password = Password { hash: hash.clone(), changed_at: password.changed_at };
+        password.hash = hash.clone();
     }
     let user = user.clone();
     record.failed_sign_ins.give_back(FAILED_SIGN_INS, &[]);

@@ -57,8 +57,8 @@ pub struct SetPassword {
     pub proof: Proof,
     /// The new one's hash.
     pub hash: PasswordHash,
-    /// Names the notice.
-    pub notice: KeyedHash,
+    /// Names this attempt, and the notice.
+    pub operation: KeyedHash,
     /// The notice's `Message-ID`.
     pub message_id: String,
     /// Whose the user is.
@@ -124,7 +124,7 @@ fn new_user(request: &KeepUser, now: Moment) -> User {
         created_at: now,
         updated_at: now,
         verified_at: None,
-        password: request.password.clone().map(|hash| Password { hash, changed_at: now }),
+        password: request.password.clone().map(|hash| Password { hash, changed_at: now, set_by: None }),
     }
 }
 
@@ -186,19 +186,33 @@ pub fn export_user<V>(
     })
 }
 
-/// Sets it, tells of it by mail, and calls off the sign-ins that the old one began.
+/// The address for which a password is to be set, and its hash if `operation` has set it before.
+pub fn look_up_password(
+    record: AddressRecord,
+    seed: &KeyedHash,
+    operation: &KeyedHash,
+) -> Result<(EmailAddress, Option<PasswordHash>), Refusal> {
+    let user = look_up_user(record, Some(seed))?;
+    let set_before = user.password.filter(|password| password.set_by == Some(*operation));
+    Ok((user.address, set_before.map(|password| password.hash)))
+}
+
+/// Sets it, tells of it by mail, and calls off the sign-ins that the old one began. A repetition has nothing left to do.
 pub fn set_password(mut record: AddressRecord, request: &SetPassword, now: Moment) -> Outcome<Result<(), Refusal>> {
     record.age(now);
+    if matches!(look_up_password(record.clone(), &request.seed, &request.operation), Ok((_, Some(_)))) {
+        return Outcome::unchanged(Ok(()));
+    }
     if let Err(refusal) = record.user_with(&request.seed).cloned().and_then(|user| prove(&mut record, &user, &request.proof, now))
     {
         return Outcome::unchanged(Err(refusal));
     }
     let user = record.user_with(&request.seed).expect("it was found above");
-    user.password = Some(Password { hash: request.hash.clone(), changed_at: now });
+    user.password = Some(Password { hash: request.hash.clone(), changed_at: now, set_by: Some(request.operation) });
     let (address, locale) = (user.address.clone(), user.locale.unwrap_or(request.locale));
     let mut effects = call_off_sign_ins(&mut record, now);
     if !request.is_test {
-        let (key, application, message_id) = (request.notice, request.application.clone(), request.message_id.clone());
+        let (key, application, message_id) = (request.operation, request.application.clone(), request.message_id.clone());
         record.give_notice(Notice::of_password(key, application, address, locale, message_id, now));
         effects.push(Effect::Enqueue(now));
     }

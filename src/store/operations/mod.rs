@@ -23,8 +23,8 @@ pub use settle::Settling;
 pub use sign_in::{BeginningSignIn, FinishingSignIn, PasswordSignIn};
 pub use start::{StartRequest, Starting};
 pub use user::{
-    ChangingUser, ExportingUser, ForgettingUser, KeepingUser, LookingUpUser, PasswordRequest, SettingPassword, UserKept,
-    UserRequest,
+    ChangingUser, ExportingUser, ForgettingUser, KeepingUser, LookingUpPassword, LookingUpUser, PasswordRequest, SettingPassword,
+    UserKept, UserRequest,
 };
 
 use serde::{Serialize, de::DeserializeOwned};

@@ -7,7 +7,7 @@ use crate::{
         PasswordProof, Refusal, User, UserAt, UserExport, UserId, UserView,
         transitions::{
             ChangeUser, Effect, KeepUser, Mailing, Proof, SetPassword, change_user, export_user, forget_user, keep_user,
-            look_up_user, set_password,
+            look_up_password, look_up_user, set_password,
         },
     },
     store::Handle,
@@ -166,6 +166,39 @@ impl Operation for LookingUpUser {
     }
 }
 
+/// Looks at what a new password of a user has to do with.
+pub struct LookingUpPassword {
+    place: UserPlace,
+    seed: KeyedHash,
+    operation: KeyedHash,
+}
+
+impl LookingUpPassword {
+    /// None when the id is not of the application's own.
+    pub fn new(vault: &Vault, application: ApplicationName, id: &UserId, operation: &OperationId) -> Option<Self> {
+        let operation = password_operation(vault, &application, id, operation);
+        let Named { place, seed } = Named::of(vault, application, id)?;
+        Some(Self { place, seed, operation })
+    }
+}
+
+impl Operation for LookingUpPassword {
+    type Answer = Result<(EmailAddress, Option<PasswordHash>), Refusal>;
+
+    fn place(&self) -> MessageKey {
+        self.place.record()
+    }
+
+    fn may_write(&self) -> bool {
+        false
+    }
+
+    fn decide(&self, vault: &Vault, read: &Snapshot, _: Moment) -> Result<Decision<Self::Answer>, StoreError> {
+        let answer = look_up_password(read.open(vault, self.place.handle)?, &self.seed, &self.operation);
+        Ok(Decision { answer, write: None })
+    }
+}
+
 /// Changes what an application keeps of a user.
 pub struct ChangingUser {
     place: UserPlace,
@@ -283,22 +316,26 @@ impl SettingPassword {
     pub fn new(vault: &Vault, request: PasswordRequest) -> Option<Self> {
         let PasswordRequest { application, id, proof, hash, mail_domain, locale, is_test, operation } = request;
         let Named { place, seed } = Named::of(vault, application.clone(), &id)?;
-        let notice = vault.operation(application.as_str(), &operation.0, id.as_str());
+        let operation = password_operation(vault, &application, &id, &operation);
         let proof = match proof {
             PasswordProof::Old(hash) => Proof::OldPassword(hash),
             PasswordProof::Verification(verification) => Proof::Verification(vault.key_of(&application, &verification)),
         };
-        let message_id = format!("<{}@{mail_domain}>", URL_SAFE_NO_PAD.encode(vault.message(&notice, &notice)));
-        let set = SetPassword { seed, proof, hash, notice, message_id, application, locale, is_test };
+        let message_id = format!("<{}@{mail_domain}>", URL_SAFE_NO_PAD.encode(vault.message(&operation, &operation)));
+        let set = SetPassword { seed, proof, hash, operation, message_id, application, locale, is_test };
         Some(Self { place, set })
     }
+}
+
+fn password_operation(vault: &Vault, application: &ApplicationName, user: &UserId, operation: &OperationId) -> KeyedHash {
+    vault.operation(application.as_str(), &operation.0, user.as_str())
 }
 
 impl Operation for SettingPassword {
     type Answer = Result<(), Refusal>;
 
     fn place(&self) -> MessageKey {
-        MessageKey { handle: self.place.handle.0, verification: self.set.notice }
+        MessageKey { handle: self.place.handle.0, verification: self.set.operation }
     }
 
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {

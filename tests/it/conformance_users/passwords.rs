@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use fiador::{
     domain::{DeliveryStatus, FirstStep, MessageOutcome, PasswordProof, Purpose, Refusal, Status, UserAt, VerificationId},
-    messages::{OpenVerification, ReplacePassword},
+    messages::{LookUpPassword, OpenVerification, ReplacePassword},
 };
 
 use super::{ADA, refused};
 use crate::kit::{
     store_users::{another_hash, hash},
-    stores::{TestStore, on_both_stores, shop},
+    stores::{TestStore, new_operation, on_both_stores, shop},
 };
 
 on_both_stores! {
     a_password_is_replaced_by_its_old_one_alone,
     a_password_is_replaced_by_a_reset_once_within_ten_minutes,
+    a_repetition_finds_the_password_set_and_does_nothing_more,
     its_change_is_told_by_a_mail_without_a_number,
     a_notice_that_failed_is_listed_and_tried_again,
     a_notice_is_tried_for_a_day,
@@ -66,6 +67,23 @@ async fn a_password_is_replaced_by_a_reset_once_within_ten_minutes(store: TestSt
         store.hand.advance(Duration::from_secs(seconds));
         assert_eq!(store.replace(by(&reset)).await, expected, "{seconds}");
     }
+}
+
+async fn a_repetition_finds_the_password_set_and_does_nothing_more(store: TestStore) {
+    let user = store.user(ADA).await;
+    let replacing = TestStore::replacing(&user.id, PasswordProof::Old(hash()));
+    let look_up = |operation| LookUpPassword { application: shop(), id: user.id.clone(), operation };
+    let set_before = async |operation| store.look_up_password(look_up(operation)).await.unwrap().set_before;
+    assert_eq!(set_before(replacing.operation).await, None);
+
+    for _ in 0..2 {
+        assert_eq!(store.replace(replacing.clone()).await, Ok(()));
+        assert_eq!(store.mails(None).await.len(), 1, "it is told once");
+        store.hand.advance(Duration::from_secs(1));
+    }
+
+    assert_eq!(set_before(replacing.operation).await, Some(another_hash()));
+    assert_eq!(set_before(new_operation()).await, None);
 }
 
 async fn its_change_is_told_by_a_mail_without_a_number(store: TestStore) {

@@ -193,6 +193,27 @@ async fn whether_a_number_follows_is_the_newest_configurations_word() {
 }
 
 #[tokio::test]
+async fn a_password_is_set_once_by_a_request_that_is_repeated() {
+    let (home, key) = home_with(DEV, "second_step = \"none\"");
+    let daemon = home.start().await;
+    let caller = Caller::of(&daemon, &key);
+    let path = format!("/v1/users/{}/password", caller.create_unverified(ADA).await);
+    let set = async |password: &str, operation: &str| {
+        let body = json!({"password": password, "old_password": PASSWORD}).to_string();
+        Reply::to(caller.post(&path, body).header("Idempotency-Key", operation)).await
+    };
+
+    for _ in 0..2 {
+        assert_eq!(set(ANOTHER, "change-1").await.status, 204);
+    }
+    set("a third one that nobody has", "change-1").await.problem(422, "idempotency-mismatch");
+    set(ANOTHER, "change-2").await.problem(401, "credentials-invalid");
+
+    assert_eq!(caller.mails(1).await.len(), 1, "it is told once");
+    assert_eq!(caller.sign_in(ANOTHER).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_test_applications_users_sign_in_with_zeros_and_are_told_nothing() {
     let (home, key) = home_with(DEV, "test = true");
     let daemon = home.start().await;

@@ -6,8 +6,8 @@ use fiador::{
         UserView,
     },
     messages::{
-        BeginSignIn, Credentials, Failure, FinishSignIn, FinishedSignIn, ForgetUser, GatherUser, KeepUser, KeptUser, LookUpUser,
-        OpenVerification, ReplacePassword, ReviseUser,
+        BeginSignIn, Credentials, Failure, FinishSignIn, FinishedSignIn, ForgetUser, GatherUser, KeepUser, KeptUser,
+        LookUpPassword, LookUpUser, OpenVerification, PasswordPlace, ReplacePassword, ReviseUser,
     },
 };
 
@@ -106,6 +106,10 @@ impl TestStore {
             is_test: false,
             operation: new_operation(),
         }
+    }
+
+    pub async fn look_up_password(&self, look_up: LookUpPassword) -> Result<PasswordPlace, Failure> {
+        self.asks.look_up_password.ask(look_up, DEADLINE).await.map_err(failure)
     }
 
     pub async fn replace(&self, replace: ReplacePassword) -> Result<(), Failure> {

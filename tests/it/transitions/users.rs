@@ -61,19 +61,19 @@ impl OneAddress {
     }
 
     fn set_password(&mut self, proof: Proof, hash: PasswordHash) -> Result<KeyedHash, Refusal> {
-        let notice = u128::from(self.new_operation() + 1_000).to_be_bytes();
+        let operation = u128::from(self.new_operation() + 1_000).to_be_bytes();
         let request = SetPassword {
             seed: SEED,
             proof,
             hash,
-            notice,
+            operation,
             message_id: "<notice@example.org>".to_owned(),
             application: request(1).application,
             locale: Locale::EN,
             is_test: self.is_test,
         };
         let outcome = set_password(self.record(), &request, self.now);
-        self.commit(outcome).map(|()| notice)
+        self.commit(outcome).map(|()| operation)
     }
 
     /// Sets another password by the one that there is; the key of the notice.
