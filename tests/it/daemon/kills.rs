@@ -7,6 +7,7 @@ use crate::kit::fail_points::fail_points;
 mod deeds;
 mod promises;
 mod scene;
+mod users;
 
 /// Makes a test of each: what is done when the daemon dies, on which store, and where; with `: 2`, when it comes there for the
 /// second time. The point `smtp.dot.before` is written `smtp_dot_before`.
@@ -52,6 +53,11 @@ kills! {
         wrong_check { http_request_before, embedded_commit_before, embedded_commit_after, http_reply_before, http_connection_ended, }
         resend { embedded_commit_before, embedded_commit_after, gateway_handover_before, smtp_dot_after, http_reply_before, }
         cancel { embedded_commit_before, embedded_commit_after, http_reply_before, http_connection_ended, }
+        sign_up { embedded_commit_before, embedded_commit_after, gateway_handover_before, http_reply_before, }
+        // first the failure is charged, then the right password gets it back
+        sign_in { embedded_commit_before: 2, embedded_commit_after: 2, gateway_handover_before, http_reply_before, }
+        password_change { embedded_commit_before: 2, embedded_commit_after: 2, http_reply_before, }
+        forgetting { embedded_commit_before, embedded_commit_after, http_reply_before, }
         rotation { ring_written, }
         stop { daemon_drain_before, daemon_drain_after, }
     }
@@ -66,6 +72,10 @@ kills! {
         wrong_check { redis_commit_before, redis_commit_after, http_reply_before, http_connection_ended, }
         resend { redis_commit_before, redis_commit_after, gateway_handover_before, smtp_dot_after, }
         cancel { redis_commit_before, redis_commit_after, http_reply_before, }
+        sign_up { redis_commit_before, redis_commit_after, gateway_handover_before, http_reply_before, }
+        sign_in { redis_commit_before: 2, redis_commit_after: 2, gateway_handover_before, }
+        password_change { redis_commit_before: 2, redis_commit_after: 2, http_reply_before, }
+        forgetting { redis_commit_before, redis_commit_after, http_reply_before, }
         stop { daemon_drain_before, daemon_drain_after, }
     }
 }

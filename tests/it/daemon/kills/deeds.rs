@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+pub use super::users::{forgetting, password_change, sign_in, sign_up};
 use super::{
     promises::{a_start_happened_once, nothing_is_left, the_number_works_once, the_one_number},
     scene::{A_LEASE_LATER, AFTER_THE_END, NOW, Scene, THREE_LEASES_LATER, TWO_LEASES_LATER},

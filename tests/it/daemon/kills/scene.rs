@@ -28,7 +28,7 @@ pub const THREE_LEASES_LATER: u32 = 183;
 /// Every number has expired, and its tombstone still stands.
 pub const AFTER_THE_END: u32 = 800;
 
-const SCOPES: &str = r#", scopes = ["verifications:start", "verifications:check", "verifications:read", "messages"]"#;
+const SCOPES: &str = r#", scopes = ["verifications:start", "verifications:check", "verifications:read", "messages", "users"]"#;
 
 pub struct Scene {
     pub home: Home,
