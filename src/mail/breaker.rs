@@ -1,10 +1,10 @@
 //! Whether a server is worth a try. What stops a mail is told apart from what stops a server: only the latter opens its
 //! breaker, and while it is open no mail is tried there.
 //!
-//! It opens when a connection cannot be made, at the third dialog in a row that breaks off before a mail's recipient was told,
-//! and when the login is refused. Then the way is probed, once a second, after a refused login each half minute. A server that a
-//! probe reached is in doubt, and so is one where three dialogs in a row broke off in the middle of a mail: mails are tried
-//! there, but none is begun sooner than [`BETWEEN_TRIES`] after another, until one gets a clear answer.
+//! It opens when a connection cannot be made, and when the login is refused. Then the way is probed, once a second, after a
+//! refused login each half minute. A server that a probe reached is in doubt, and so is one where three dialogs in a row broke
+//! off with a mail: mails are tried there, but none is begun sooner than [`BETWEEN_TRIES`] after another, until one gets a clear
+//! answer.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -73,9 +73,7 @@ pub(super) enum Finding {
     Sound,
     /// It could not be connected to.
     Unreached(String),
-    /// The dialog broke off before the server was told whose mail it is.
-    Broken(String),
-    /// The dialog broke off after that: the fault may be the mail's.
+    /// It could be connected to, and the dialog broke off with a mail: the fault may be the mail's.
     Spoiled(String),
     /// It does not take our login.
     LoginRefused(String),
@@ -158,7 +156,7 @@ impl Breaker {
             Finding::LoginRefused(_) => inner.open(&self.name, finding),
             Finding::Unreached(_) if !was_sound_lately => inner.open(&self.name, finding),
             _ if troubles < TROUBLES_IN_A_ROW => inner.state = State::Closed { troubles },
-            Finding::Unreached(_) | Finding::Broken(_) => inner.open(&self.name, finding),
+            Finding::Unreached(_) => inner.open(&self.name, finding),
             Finding::Spoiled(why) => inner.doubt(&self.name, why),
         }
         false
@@ -193,7 +191,7 @@ impl Inner {
     fn open(&mut self, name: &str, finding: Finding) {
         let (why, wait, is_login) = match finding {
             Finding::Sound => return,
-            Finding::Unreached(why) | Finding::Broken(why) | Finding::Spoiled(why) => (why, PROBE_EACH, false),
+            Finding::Unreached(why) | Finding::Spoiled(why) => (why, PROBE_EACH, false),
             Finding::LoginRefused(why) => (why, LOGIN_EACH, true),
         };
         match std::mem::replace(&mut self.is_told, true) {
@@ -232,10 +230,6 @@ mod tests {
 
     fn unreached() -> Finding {
         Finding::Unreached("refused".to_owned())
-    }
-
-    fn broken() -> Finding {
-        Finding::Broken("took too long".to_owned())
     }
 
     fn spoiled() -> Finding {
@@ -287,22 +281,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_in_doubt_that_breaks_off_before_it_knows_the_mail_is_open_again() {
+    async fn a_server_in_doubt_that_cannot_be_connected_to_is_open_again() {
         let breaker = breaker();
         breaker.probed(unreached());
         breaker.probed(Finding::Sound);
-        breaker.found(broken());
-        assert_eq!(breaker.next_turn(), Turn::Never);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn dialogs_that_break_off_before_the_mail_open_it_at_the_third_in_a_row() {
-        let breaker = breaker();
-        for finding in [broken(), broken(), Finding::Sound, broken(), broken()] {
-            breaker.found(finding);
-            assert_eq!(breaker.next_turn(), Turn::Now);
-        }
-        breaker.found(broken());
+        breaker.found(unreached());
         assert_eq!(breaker.next_turn(), Turn::Never);
     }
 

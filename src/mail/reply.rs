@@ -59,12 +59,11 @@ impl Trouble {
         matches!(self, Self::Broken(_) | Self::Refused { code: 421, .. })
     }
 
-    /// What it says of the server, other than that it cannot be connected to; `why` is it, presentable, and `broken` what a
-    /// dialog means that breaks off where this one did.
-    pub(super) fn finding(&self, broken: fn(String) -> Finding, why: String) -> Finding {
+    /// What it says of the server, other than that it cannot be connected to; `why` is it, presentable.
+    pub(super) fn finding(&self, why: String) -> Finding {
         match self {
             Self::Login { .. } => Finding::LoginRefused(why),
-            Self::Broken(_) | Self::Refused { code: 421, .. } => broken(why),
+            Self::Broken(_) | Self::Refused { code: 421, .. } => Finding::Spoiled(why),
             Self::Refused { .. } | Self::Unsupported(_) => Finding::Sound,
         }
     }
@@ -181,10 +180,10 @@ mod tests {
         let refused = |code| Trouble::Refused { code, text: String::new() };
         let why = || "no".to_owned();
 
-        assert_eq!(refused(550).finding(Finding::Spoiled, why()), Finding::Sound);
-        assert_eq!(refused(451).finding(Finding::Spoiled, why()), Finding::Sound);
-        assert_eq!(refused(421).finding(Finding::Spoiled, why()), Finding::Spoiled(why()));
-        assert_eq!(refused(530).while_sending().finding(Finding::Spoiled, why()), Finding::LoginRefused(why()));
+        assert_eq!(refused(550).finding(why()), Finding::Sound);
+        assert_eq!(refused(451).finding(why()), Finding::Sound);
+        assert_eq!(refused(421).finding(why()), Finding::Spoiled(why()));
+        assert_eq!(refused(530).while_sending().finding(why()), Finding::LoginRefused(why()));
         assert_eq!(refused(454).while_logging_in().finding_of_connecting(why()), Finding::Unreached(why()));
         assert_eq!(refused(535).while_logging_in().finding_of_connecting(why()), Finding::LoginRefused(why()));
     }

@@ -263,11 +263,7 @@ fn was_dead_before_the_mail(result: &Result<String, Stop>) -> bool {
 impl Stop {
     fn finding(&self, settings: &SmtpSettings) -> Finding {
         let why = settings.kept(&self.trouble.to_string(), None);
-        match self.step {
-            Step::Connecting => self.trouble.finding_of_connecting(why),
-            Step::Sender => self.trouble.finding(Finding::Broken, why),
-            Step::Envelope | Step::Content | Step::FinalDot => self.trouble.finding(Finding::Spoiled, why),
-        }
+        if self.step == Step::Connecting { self.trouble.finding_of_connecting(why) } else { self.trouble.finding(why) }
     }
 }
 

@@ -24,13 +24,17 @@ async fn others_come_at_once(step: Step, answer: Answer, poisons: usize, tries: 
         "[[smtp]]\nhost = \"localhost\"\nport = {}\ntls = \"none\"\nfrom = \"no-reply@shop.example\"",
         sink.settings().port,
     ));
+    let poisoner = home.declare_another_application();
+    home.write("config.toml", &format!("{}\nfrom = \"{POISON}@forum.example\"\n", home.read("config.toml")));
     let daemon = home.start().await;
-    let caller = Caller::of(&daemon, &key);
-    let starts = (0..poisons).map(async |n| drop(caller.start_for(&format!("{POISON}{n}@example.org")).await));
+    let (caller, poisoner) = (Caller::of(&daemon, &key), Caller::of(&daemon, &poisoner));
+    let starts = (0..poisons).map(async |n| drop(poisoner.start_for(&format!("{POISON}{n}@example.org")).await));
     stream::iter(starts).buffer_unordered(16).collect::<Vec<()>>().await;
 
     let mut others = 0;
-    while others == 0 || sink.heard().iter().filter(|command| command.contains(POISON)).count() < poisons * tries {
+    while others == 0
+        || sink.heard().iter().filter(|command| command.starts_with("MAIL") && command.contains(POISON)).count() < poisons * tries
+    {
         let address = format!("ada{others}@example.org");
         caller.start_for(&address).await;
         let mail = timeout(AT_ONCE, sink.next_mail()).await;
@@ -45,6 +49,11 @@ async fn others_come_at_once(step: Step, answer: Answer, poisons: usize, tries: 
 #[tokio::test]
 async fn mails_that_break_off_after_the_final_dot_delay_no_others() {
     others_come_at_once(Step::Dot, Answer::HangUp, 40, 2).await;
+}
+
+#[tokio::test]
+async fn mails_whose_sender_ends_the_session_delay_no_others() {
+    others_come_at_once(Step::Mail, Answer::HangUp, 40, 2).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-/// How the addresses begin whose mails spoil their dialogs.
+/// How the addresses begin, of sender or recipient, whose mails spoil their dialogs.
 pub const POISON: &str = "poison";
 
 /// Where in the dialog.
@@ -56,20 +56,20 @@ impl Script {
         self.once.lock().unwrap().entry(step).or_default().push_back(answer);
     }
 
-    /// Answers so whenever `step`, RCPT or later, is reached by a mail to a [`POISON`] address.
+    /// Answers so whenever `step` is reached by a mail to a [`POISON`] address; MAIL, by one from there.
     pub(super) fn spoil(&self, step: Step, answer: Answer) {
         *self.poison.lock().unwrap() = Some((step, answer));
     }
 
-    /// What to do at `step` of a mail to `recipient`, as RCPT named it; done once.
-    pub(super) fn take(&self, step: Step, recipient: &str) -> Option<Answer> {
+    /// What to do at `step` of a mail to or from `address`, as it was named; done once.
+    pub(super) fn take(&self, step: Step, address: &str) -> Option<Answer> {
         let once = self.once.lock().unwrap().get_mut(&step).and_then(VecDeque::pop_front);
-        once.or_else(|| self.poison_at(step, recipient))
+        once.or_else(|| self.poison_at(step, address))
     }
 
-    pub(super) fn has(&self, step: Step, recipient: &str) -> bool {
+    pub(super) fn has(&self, step: Step, address: &str) -> bool {
         let is_scripted = self.once.lock().unwrap().get(&step).is_some_and(|answers| !answers.is_empty());
-        is_scripted || self.poison_at(step, recipient).is_some()
+        is_scripted || self.poison_at(step, address).is_some()
     }
 
     /// Whether all that was to be done once has been.
@@ -77,8 +77,8 @@ impl Script {
         self.once.lock().unwrap().values().all(VecDeque::is_empty)
     }
 
-    fn poison_at(&self, step: Step, recipient: &str) -> Option<Answer> {
-        let is_poison = recipient.contains(&format!("<{POISON}"));
+    fn poison_at(&self, step: Step, address: &str) -> Option<Answer> {
+        let is_poison = address.contains(&format!("<{POISON}"));
         self.poison.lock().unwrap().clone().filter(|(at, _)| is_poison && *at == step).map(|(_, answer)| answer)
     }
 }

@@ -130,7 +130,7 @@ impl SmtpSink {
         self.script(step, Answer::Say(reply));
     }
 
-    /// Answers so to every mail to a [`POISON`] address, at `step`, which comes after RCPT was read.
+    /// Answers so to every mail to a [`POISON`] address, at `step`; at MAIL, to every one from such an address.
     pub fn spoils(&self, step: Step, answer: Answer) {
         self.shared.script.spoil(step, answer);
     }
@@ -324,7 +324,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn answer_positive(&mut self, step: Step, usual: &'static str) -> Option<bool> {
-        match self.shared.script.take(step, &self.recipient).unwrap_or(Answer::Say(usual)) {
+        let address = if step == Step::Mail { &self.sender } else { &self.recipient };
+        match self.shared.script.take(step, address).unwrap_or(Answer::Say(usual)) {
             Answer::Say(reply) => {
                 self.say(reply).await?;
                 Some(reply.starts_with(['2', '3']))
