@@ -12,10 +12,9 @@ use super::MAX_SENDS;
 
 /// Workers for mails that were tried before.
 const RETRYING: usize = 4;
-/// Tries of new mails that may take long at once, besides those that have a worker.
-const LONG_TRIES: usize = 28;
-/// The same of mails that were tried before. All in all that is 48 connections; Postfix allows a client 50.
-const LONG_RETRIES: usize = 8;
+/// Tries that may take long at once, besides those that have a worker. All in all that is 48 connections; Postfix allows a client
+/// 50.
+const LONG_TRIES: usize = 36;
 /// A try that takes longer than this takes long.
 const LONG: Duration = Duration::from_secs(1);
 /// Mails tried before that wait for a worker at most, while more are claimed.
@@ -30,7 +29,8 @@ pub(super) struct Lanes {
 pub(super) struct Lane {
     /// A permit is a worker; closed when nothing more is to be begun.
     workers: Semaphore,
-    long_tries: Semaphore,
+    /// Those of all lanes.
+    long_tries: Rc<Semaphore>,
     /// Mails that wait for a worker, or have one.
     waiting: Rc<watch::Sender<usize>>,
 }
@@ -59,7 +59,8 @@ impl Drop for Held {
 
 impl Lanes {
     pub(super) fn new() -> Self {
-        Self { new: Lane::new(MAX_SENDS, LONG_TRIES), tried: Lane::new(RETRYING, LONG_RETRIES) }
+        let long_tries = Rc::new(Semaphore::new(LONG_TRIES));
+        Self { new: Lane::new(MAX_SENDS, long_tries.clone()), tried: Lane::new(RETRYING, long_tries) }
     }
 
     /// Where a mail goes that was tried so often.
@@ -92,8 +93,8 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new(workers: usize, long_tries: usize) -> Self {
-        Self { workers: Semaphore::new(workers), long_tries: Semaphore::new(long_tries), waiting: Rc::default() }
+    fn new(workers: usize, long_tries: Rc<Semaphore>) -> Self {
+        Self { workers: Semaphore::new(workers), long_tries, waiting: Rc::default() }
     }
 
     /// Counts a mail that is going to wait for a worker.

@@ -1,7 +1,7 @@
 //! What a test's SMTP server is to do instead of what servers do.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Mutex,
 };
 
@@ -48,6 +48,8 @@ pub enum Answer {
 pub(super) struct Script {
     once: Mutex<HashMap<Step, VecDeque<Answer>>>,
     poison: Mutex<Option<(Step, Answer)>>,
+    /// The recipients that were put off, if each is to be once.
+    greylist: Mutex<Option<HashSet<String>>>,
 }
 
 impl Script {
@@ -61,10 +63,15 @@ impl Script {
         *self.poison.lock().unwrap() = Some((step, answer));
     }
 
+    /// Puts each mail off once, at RCPT, but those to a [`POISON`] address.
+    pub(super) fn greylist(&self) {
+        *self.greylist.lock().unwrap() = Some(HashSet::new());
+    }
+
     /// What to do at `step` of a mail to or from `address`, as it was named; done once.
     pub(super) fn take(&self, step: Step, address: &str) -> Option<Answer> {
         let once = self.once.lock().unwrap().get_mut(&step).and_then(VecDeque::pop_front);
-        once.or_else(|| self.poison_at(step, address))
+        once.or_else(|| self.poison_at(step, address)).or_else(|| self.greylisted_at(step, address))
     }
 
     pub(super) fn has(&self, step: Step, address: &str) -> bool {
@@ -77,8 +84,18 @@ impl Script {
         self.once.lock().unwrap().values().all(VecDeque::is_empty)
     }
 
-    fn poison_at(&self, step: Step, address: &str) -> Option<Answer> {
-        let is_poison = address.contains(&format!("<{POISON}"));
-        self.poison.lock().unwrap().clone().filter(|(at, _)| is_poison && *at == step).map(|(_, answer)| answer)
+    fn greylisted_at(&self, step: Step, address: &str) -> Option<Answer> {
+        let mut put_off = self.greylist.lock().unwrap();
+        let is_first = step == Step::Rcpt && !is_poison(address) && put_off.as_mut()?.insert(address.to_owned());
+        is_first.then_some(Answer::Say("451 4.7.1 greylisted"))
     }
+
+    fn poison_at(&self, step: Step, address: &str) -> Option<Answer> {
+        let poison = self.poison.lock().unwrap().clone();
+        poison.filter(|(at, _)| *at == step && is_poison(address)).map(|(_, answer)| answer)
+    }
+}
+
+fn is_poison(address: &str) -> bool {
+    address.contains(&format!("<{POISON}"))
 }

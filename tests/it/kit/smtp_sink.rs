@@ -130,6 +130,11 @@ impl SmtpSink {
         self.script(step, Answer::Say(reply));
     }
 
+    /// Puts each mail off once, but those to a [`POISON`] address.
+    pub fn greylists(&self) {
+        self.shared.script.greylist();
+    }
+
     /// Answers so to every mail to a [`POISON`] address, at `step`; at MAIL, to every one from such an address.
     pub fn spoils(&self, step: Step, answer: Answer) {
         self.shared.script.spoil(step, answer);
