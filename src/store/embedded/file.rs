@@ -49,6 +49,9 @@ fn make(path: &Path) -> Result<Database, OpenError> {
     if let Some(file) = existing(path)? {
         return open_existing(path, file);
     }
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(failed(path, "it is a link to a file that is not there"));
+    }
     let draft = draft_of(path);
     let database = database_in(path, draft_file(&draft).map_err(|error| failed(path, error))?)?;
     let placed = fs::rename(&draft, path).and_then(|()| directory.sync_all());

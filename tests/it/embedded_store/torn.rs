@@ -130,6 +130,18 @@ fn of_starts_at_the_same_moment_in_a_new_directory_one_has_the_file_and_the_othe
 }
 
 #[actix::test]
+async fn a_link_to_a_file_that_is_away_is_refused_and_left_as_it_is() {
+    let (directory, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::manual());
+    let path = directory.path().join("fiador.redb");
+    std::os::unix::fs::symlink(directory.path().join("away/fiador.redb"), &path).unwrap();
+
+    let refusal = start(directory.path(), clock, hand).await.err().unwrap();
+
+    assert!(refusal.contains("fiador.redb") && refusal.contains("not there"), "{refusal}");
+    assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+}
+
+#[actix::test]
 async fn a_damaged_file_is_refused_by_name_or_has_all_that_was_acknowledged() {
     let (directory, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::manual());
     let store = TestStore::of(embedded_store(directory.path(), clock.clone()).await, hand.clone());
