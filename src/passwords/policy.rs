@@ -1,6 +1,6 @@
 //! Which passwords are allowed: long enough, not among the common ones, not made of the address (NIST SP 800-63B-4, 3.1.1.2).
 
-use std::{fmt, sync::LazyLock};
+use std::{collections::BTreeSet, fmt, sync::LazyLock};
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
@@ -27,7 +27,7 @@ pub enum PasswordError {
     #[error("must be 8 to 256 characters")]
     Length,
     /// Others are tried first.
-    #[error("must not be one of the passwords that many people use")]
+    #[error("must not be one of the passwords that many people use, nor a run (12345678) or a repetition (abcabcabc)")]
     Common,
     /// Who knows the address tries it.
     #[error("must not contain the email address, what stands before its @, or a name of 4 characters or more in its domain")]
@@ -51,7 +51,7 @@ impl NewPassword {
             return Err(PasswordError::Length);
         }
         let folded = Zeroizing::new(password.to_lowercase());
-        if COMMON.binary_search(&folded.as_str()).is_ok() {
+        if COMMON.binary_search(&folded.as_str()).is_ok() || is_pattern(&folded) {
             return Err(PasswordError::Common);
         }
         if names_in(address).iter().any(|name| folded.contains(name.as_str())) {
@@ -63,6 +63,21 @@ impl NewPassword {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What everybody thinks of, and no list has all of: one or two characters over and over, a few repeated, a run up or down.
+fn is_pattern(password: &str) -> bool {
+    let characters = Zeroizing::new(password.chars().map(u32::from).collect::<Vec<_>>());
+    let repeats = |period: usize| characters.iter().zip(&characters[period..]).all(|(one, later)| one == later);
+    let is_repetition = (1..=characters.len() / 2).any(repeats);
+    let is_of_two = characters.iter().collect::<BTreeSet<_>>().len() <= 2;
+    is_repetition || is_of_two || is_run(&characters) || is_run(&characters.iter().rev().copied().collect::<Vec<_>>())
+}
+
+/// Each character is the one after that before it; after 9 comes 0.
+fn is_run(characters: &[u32]) -> bool {
+    let follows = |pair: &[u32]| pair[1] == pair[0] + 1 || (pair[0], pair[1]) == (u32::from('9'), u32::from('0'));
+    characters.windows(2).all(follows)
 }
 
 /// A password as it is hashed: NFC, so that it does not matter how a keyboard composes letters. None when it is too long to be
@@ -96,7 +111,13 @@ mod tests {
     #[test]
     fn a_password_has_8_to_256_characters_of_any_kind() {
         let address = "ada@example.org";
-        for allowed in ["kq7 ZZ!9", "żółw-łąka", "\u{0}\u{7}\t\n\u{1f600}abc", &"kq".repeat(128), &"\u{1f600}".repeat(256)] {
+        for allowed in [
+            "kq7 ZZ!9",
+            "żółw-łąka",
+            "\u{0}\u{7}\t\n\u{1f600}abc",
+            &("kq".repeat(127) + "z7"),
+            &("\u{1f600}".repeat(253) + "kq7"),
+        ] {
             assert_eq!(judged(allowed, address), Ok(()), "{allowed:?}");
         }
         for refused in ["", "kq7ZZ!9", &"kq7".repeat(86), &"\u{1f600}".repeat(257)] {
@@ -106,7 +127,7 @@ mod tests {
 
     #[test]
     fn characters_are_counted_after_they_were_composed() {
-        let composed = |letters: usize| "e\u{301}".repeat(letters);
+        let composed = |letters: usize| format!("kq7{}", "e\u{301}".repeat(letters - 3));
 
         assert_eq!(judged(&composed(7), "ada@example.org"), Err(PasswordError::Length));
         assert_eq!(judged(&composed(8), "ada@example.org"), Ok(()));
@@ -120,6 +141,27 @@ mod tests {
             assert_eq!(judged(common, "ada@example.org"), Err(PasswordError::Common), "{common}");
         }
         assert_eq!(judged("password but longer than that", "ada@example.org"), Ok(()));
+    }
+
+    #[test]
+    fn runs_and_repetitions_are_refused_and_what_only_has_one_in_it_is_not() {
+        for pattern in [
+            "00000000",
+            "        ",
+            "12341234",
+            "123123123",
+            "987654321",
+            "0123456789",
+            "34567890",
+            "abcdefgh",
+            "AbAbAbAb",
+            "00001111",
+        ] {
+            assert_eq!(judged(pattern, "ada@example.org"), Err(PasswordError::Common), "{pattern}");
+        }
+        for allowed in ["12345678 kq", "kq kq kq zm", "13579bdf"] {
+            assert_eq!(judged(allowed, "ada@example.org"), Ok(()), "{allowed}");
+        }
     }
 
     #[test]
