@@ -79,6 +79,12 @@ fn template(path: &str) -> &'static str {
         ["v1", "messages"] => "/v1/messages",
         ["v1", "messages", _] => "/v1/messages/{id}",
         ["v1", "messages", _, "retry"] => "/v1/messages/{id}/retry",
+        ["v1", "users"] => "/v1/users",
+        ["v1", "users", _] => "/v1/users/{id}",
+        ["v1", "users", _, "export"] => "/v1/users/{id}/export",
+        ["v1", "users", _, "password"] => "/v1/users/{id}/password",
+        ["v1", "sign-ins"] => "/v1/sign-ins",
+        ["v1", "sign-ins", "number"] => "/v1/sign-ins/number",
         ["v1", "system"] => "/v1/system",
         [".well-known", "jwks.json"] => "/.well-known/jwks.json",
         ["health", "live"] => "/health/live",
@@ -97,6 +103,7 @@ fn word(method: &Method) -> &'static str {
         "GET" => "GET",
         "HEAD" => "HEAD",
         "POST" => "POST",
+        "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         _ => "other",
     }
@@ -111,6 +118,12 @@ mod tests {
         for (path, route) in [
             ("/v1/verifications/vrf_canary", "/v1/verifications/{id}"),
             ("/v1/verifications/check", "/v1/verifications/check"),
+            ("/v1/users", "/v1/users"),
+            ("/v1/users/usr_canary/password", "/v1/users/{id}/password"),
+            ("/v1/users/usr_canary/export", "/v1/users/{id}/export"),
+            ("/v1/users/usr_canary", "/v1/users/{id}"),
+            ("/v1/sign-ins", "/v1/sign-ins"),
+            ("/v1/sign-ins/number", "/v1/sign-ins/number"),
             ("/v1/verifications/vrf_canary/check", "/v1/verifications/{id}/check"),
             ("/v1/verifications/vrf_canary/check/more", "other"),
             ("/canary@example.org", "other"),
@@ -119,6 +132,7 @@ mod tests {
         ] {
             assert_eq!(template(path), route, "{path}");
         }
+        assert_eq!(word(&Method::PATCH), "PATCH");
         assert_eq!(word(&Method::from_bytes(b"CANARY").unwrap()), "other");
     }
 }
