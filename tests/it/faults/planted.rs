@@ -10,7 +10,7 @@ use super::{
 
 /// A campaign against this bug that ends with its first violation finds one of these breaches.
 async fn finds(bug: &'static str, faults: &[Fault], breaches: &[Breach]) {
-    finds_within(30, bug, faults, breaches).await;
+    finds_within(120, bug, faults, breaches).await;
 }
 
 async fn finds_within(seconds: u64, bug: &'static str, faults: &[Fault], breaches: &[Breach]) {
