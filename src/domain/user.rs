@@ -36,8 +36,8 @@ pub struct Password {
     pub hash: PasswordHash,
     /// When it was set.
     pub changed_at: Moment,
-    /// By which operation; none when it came with the user.
-    pub set_by: Option<KeyedHash>,
+    /// By which operation.
+    pub set_by: KeyedHash,
 }
 
 /// The slow hash of a password in PHC form, parameters and salt included. It is shown to nobody.

@@ -39,13 +39,18 @@ impl Front {
             Some(password) => Some(hash(self.admit()?, password).await?),
             None => None,
         };
-        let (application, operation) = (ask.application, ask.operation);
+        let (application, operation, presented) = (ask.application, ask.operation, ask.password);
         let verification = verification.map(Box::new);
-        let keep = KeepUser { application, address, attributes, locale, password, verification, operation };
-        self.keep_at_a_charge(keep, charges).await
+        let keep = KeepUser { application: application.clone(), address, attributes, locale, password, verification, operation };
+        let KeptUser { user, opened, is_repetition } = self.keep_at_a_charge(keep, charges).await?;
+        if let Some(presented) = presented.filter(|_| is_repetition) {
+            let look_up = LookUpPassword { application, id: user.id.clone(), operation };
+            self.compare_repeated(self.look_up_password(look_up).await?.set_before, presented).await?;
+        }
+        Ok(CreatedUser { user, verification: opened.map(|opened| opened.verification) })
     }
 
-    async fn keep_at_a_charge(&self, keep: KeepUser, charges: Vec<Charge>) -> Result<CreatedUser, Failure> {
+    async fn keep_at_a_charge(&self, keep: KeepUser, charges: Vec<Charge>) -> Result<KeptUser, Failure> {
         let application = keep.application.clone();
         self.charge(&application, &charges).await?;
         let kept = self.keep(keep).await;
@@ -53,8 +58,7 @@ impl Front {
         if was_needless {
             self.refund(&application, charges).await;
         }
-        let KeptUser { user, opened, .. } = kept?;
-        Ok(CreatedUser { user, verification: opened.map(|opened| opened.verification) })
+        kept
     }
 
     async fn keep(&self, mut keep: KeepUser) -> Result<KeptUser, Failure> {
@@ -103,10 +107,9 @@ impl Front {
     async fn set_password(&self, ask: SetPassword) -> Result<(), Failure> {
         let id = UserId::parse(&ask.id).ok_or(Refusal::NotFound)?;
         let look_up = LookUpPassword { application: ask.application.clone(), id: id.clone(), operation: ask.operation };
-        let PasswordPlace { address, set_before } =
-            self.store.look_up_password.ask(look_up, STORE_DEADLINE).await.map_err(failure)?;
-        if let Some(kept) = set_before {
-            return self.repeat_set_password(ask.password, kept).await;
+        let PasswordPlace { address, set_before } = self.look_up_password(look_up).await?;
+        if set_before.is_some() {
+            return self.compare_repeated(set_before, ask.password).await;
         }
         let password = new_password(&ask.password, &address)?;
         let (proving, hashing) = (self.admit()?, self.admit()?);
@@ -126,9 +129,15 @@ impl Front {
         self.store.replace_password.ask(replace, STORE_DEADLINE).await.map_err(failure)
     }
 
-    /// It is set already: what is left is to see that the same one was meant.
-    async fn repeat_set_password(&self, password: Zeroizing<String>, kept: PasswordHash) -> Result<(), Failure> {
-        match self.admit()?.verify(password, Some(kept.0.clone())).await.map_err(busy)? {
+    async fn look_up_password(&self, look_up: LookUpPassword) -> Result<PasswordPlace, Failure> {
+        self.store.look_up_password.ask(look_up, STORE_DEADLINE).await.map_err(failure)
+    }
+
+    /// What this operation has set is there already: what is left is to see that the same one was meant. Nothing, when another one
+    /// was set since.
+    async fn compare_repeated(&self, set_before: Option<PasswordHash>, presented: Zeroizing<String>) -> Result<(), Failure> {
+        let Some(kept) = set_before else { return Ok(()) };
+        match self.admit()?.verify(presented, Some(kept.0.clone())).await.map_err(busy)? {
             Verdict::Right { .. } => Ok(()),
             Verdict::Wrong => Err(Refusal::IdempotencyMismatch.into()),
         }

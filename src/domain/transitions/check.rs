@@ -85,11 +85,18 @@ fn approve(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome<R
     let verification = record.verification_mut(&request.key).expect("`check` found it");
     verification.finish(End::Approved(now));
     verification.checks.push(note(request, None));
+    let signs_in = verification.signs_in;
     let mut effects = vec![Effect::Unqueue];
     effects.extend(verification.has_token.then_some(Effect::KeepToken(now + REPEATABLE)));
     effects.extend(verification.lookup.map(|number| Effect::KeepNumber(number, now + REPEATABLE)));
     record.give_back_unused_send(&request.key);
+    if signs_in.is_some() {
+        record.failed_sign_ins = TokenBucket::default(); // who reads the mailbox is not who fails
+    }
     if let Some(user) = &mut record.user {
+        if user.verified_at.is_none() && signs_in == Some(FirstStep::None) {
+            user.password = None; // it may be that of somebody who made the user before whose mailbox it is came
+        }
         user.verified_at.get_or_insert(now);
     }
     let approved = record.verification(&request.key).and_then(|verification| approval(&record, verification));

@@ -1,7 +1,7 @@
 use super::{Effect, Mailing, Outcome, Start, start};
 use crate::domain::{
     AddressRecord, ApplicationName, Attributes, EmailAddress, End, KeyedHash, Locale, Moment, Notice, Password, PasswordHash,
-    Refusal, Status, Tombstone, User, UserExport, Verification, address_record::FAILED_SIGN_INS,
+    Refusal, Status, TokenBucket, Tombstone, User, UserExport, Verification, address_record::FAILED_SIGN_INS,
 };
 
 /// How long after the approval of its verification a password may be set by it.
@@ -22,6 +22,8 @@ pub struct KeepUser {
     pub locale: Option<Locale>,
     /// Its password's hash.
     pub password: Option<PasswordHash>,
+    /// Names the attempt to set that password.
+    pub set_by: KeyedHash,
     /// The verification of its address.
     pub verification: Option<Start>,
 }
@@ -124,7 +126,7 @@ fn new_user(request: &KeepUser, now: Moment) -> User {
         created_at: now,
         updated_at: now,
         verified_at: None,
-        password: request.password.clone().map(|hash| Password { hash, changed_at: now, set_by: None }),
+        password: request.password.clone().map(|hash| Password { hash, changed_at: now, set_by: request.set_by }),
     }
 }
 
@@ -193,7 +195,7 @@ pub fn look_up_password(
     operation: &KeyedHash,
 ) -> Result<(EmailAddress, Option<PasswordHash>), Refusal> {
     let user = look_up_user(record, Some(seed))?;
-    let set_before = user.password.filter(|password| password.set_by == Some(*operation));
+    let set_before = user.password.filter(|password| password.set_by == *operation);
     Ok((user.address, set_before.map(|password| password.hash)))
 }
 
@@ -207,8 +209,11 @@ pub fn set_password(mut record: AddressRecord, request: &SetPassword, now: Momen
     {
         return Outcome::unchanged(Err(refusal));
     }
+    if matches!(request.proof, Proof::Verification(_)) {
+        record.failed_sign_ins = TokenBucket::default(); // who reads the mailbox is not who fails
+    }
     let user = record.user_with(&request.seed).expect("it was found above");
-    user.password = Some(Password { hash: request.hash.clone(), changed_at: now, set_by: Some(request.operation) });
+    user.password = Some(Password { hash: request.hash.clone(), changed_at: now, set_by: request.operation });
     let (address, locale) = (user.address.clone(), user.locale.unwrap_or(request.locale));
     let mut effects = call_off_sign_ins(&mut record, now);
     if !request.is_test {

@@ -106,7 +106,8 @@ impl KeepingUser {
             &[u8::from(password.is_some()), u8::from(starting.is_some())],
         ]);
         let verification = starting.as_ref().map(|starting| starting.start().clone());
-        let keep = KeepUser { seed, fingerprint, address, attributes, locale, password, verification };
+        let set_by = password_operation(vault, &application, &vault.user_id(&application, handle, &seed), &operation);
+        let keep = KeepUser { seed, fingerprint, address, attributes, locale, password, set_by, verification };
         Self { place: UserPlace { application, handle, seed: Some(seed) }, keep, starting }
     }
 }

@@ -214,6 +214,47 @@ async fn a_password_is_set_once_by_a_request_that_is_repeated() {
 }
 
 #[tokio::test]
+async fn a_user_is_made_once_by_a_request_that_is_repeated_with_the_same_password() {
+    let (home, key) = home_with(DEV, "");
+    let daemon = home.start().await;
+    let caller = Caller::of(&daemon, &key);
+    let create = async |password: &str| {
+        let body = json!({"email": ADA, "password": password}).to_string();
+        Reply::to(caller.post("/v1/users", body).header("Idempotency-Key", "create")).await
+    };
+
+    let created = create(PASSWORD).await;
+    assert_eq!((create(PASSWORD).await.status, create(PASSWORD).await.id()), (201, created.id()));
+    create(ANOTHER).await.problem(422, "idempotency-mismatch");
+}
+
+#[tokio::test]
+async fn who_reads_the_mailbox_signs_in_although_others_guess() {
+    let (home, key) = home_with(DEV, "second_step = \"none\"");
+    let daemon = home.start().await;
+    let caller = Caller::of(&daemon, &key);
+    let id = caller.create_unverified(ADA).await;
+    let guess = async || {
+        for _ in 0..11 {
+            caller.sign_in(ANOTHER).await.problem(401, "credentials-invalid");
+        }
+        caller.sign_in(PASSWORD).await.problem(401, "credentials-invalid");
+    };
+    guess().await;
+
+    let reset = caller.post_to("/v1/verifications", json!({"email": ADA, "purpose": "reset-password"})).await.id();
+    let number = number_in(caller.mails(1).await[0]["text"].as_str().unwrap());
+    assert_eq!(caller.check(&reset, &number).await.status, 200);
+    let proof = json!({"password": ANOTHER, "verification": reset}).to_string();
+    let set = async || {
+        Reply::to(caller.post(&format!("/v1/users/{id}/password"), proof.clone()).header("Idempotency-Key", "reset")).await.status
+    };
+    assert_eq!([set().await, set().await], [204, 204], "set, and found set");
+
+    assert_eq!(caller.sign_in(ANOTHER).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_test_applications_users_sign_in_with_zeros_and_are_told_nothing() {
     let (home, key) = home_with(DEV, "test = true");
     let daemon = home.start().await;

@@ -29,6 +29,7 @@ fn keeping(verification: Option<Start>) -> KeepUser {
         attributes: Attributes::default(),
         locale: None,
         password: Some(hash("first")),
+        set_by: [5; 16],
         verification,
     }
 }
@@ -354,4 +355,22 @@ fn a_sign_in_of_nobody_is_charged_as_one_of_somebody_and_its_mail_leased_by_nobo
     assert_eq!(ada.resend(&real), nobody.resend(&decoy));
     assert!(matches!(ada.try_start(), Err(Refusal::BudgetSpent { budget: Budget::AddressSends, .. })));
     assert_eq!(ada.try_start(), nobody.try_start());
+}
+
+#[test]
+fn the_first_proof_of_a_mailbox_drops_a_password_only_when_it_signs_in_by_number_alone() {
+    let by_number = |n: u32| Start { signs_in: Some(FirstStep::None), ..request(n + 900) };
+    for (start, is_dropped) in [(by_number(1), true), (sign_in(1), false), (request(1), false), (reset(1), false)] {
+        let mut ada = OneAddress::with_user();
+        let opened = ada.open(&start).unwrap();
+
+        ada.check(&opened, &opened.right).unwrap();
+
+        assert_eq!(ada.user().unwrap().password_hash().is_none(), is_dropped, "{:?}", start.signs_in);
+        if !is_dropped {
+            let later = ada.open(&by_number(2)).unwrap();
+            ada.check(&later, &later.right).unwrap();
+            assert!(ada.user().unwrap().password_hash().is_some(), "the mailbox was proven before");
+        }
+    }
 }
