@@ -25,9 +25,13 @@ impl Api {
         )
         .into_bytes()
     }
+
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", self.key).into_bytes()
+    }
 }
 
-/// A GET without a body, as for /metrics.
+/// A GET without a key, as for /metrics.
 pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }

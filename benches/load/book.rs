@@ -18,6 +18,7 @@ pub enum Contender {
     FiadorFull,
     Bare,
     BareRedb,
+    BareArgon2,
     Express,
 }
 
@@ -30,6 +31,7 @@ impl Contender {
             Self::FiadorFull => "Fiador, full Redis",
             Self::Bare => "bare reference",
             Self::BareRedb => "bare reference, redb",
+            Self::BareArgon2 => "bare argon2",
             Self::Express => "old design",
         }
     }
@@ -140,5 +142,11 @@ impl Meter {
         let resident_mib = self.servers.iter().map(|&process| resident_mib(process)).sum::<anyhow::Result<f64>>()?;
         let (server_cpu, redis_cpu) = (now.server_cpu - before.server_cpu, now.redis_cpu - before.redis_cpu);
         Ok(Cost { server_cpu, redis_cpu, resident_mib })
+    }
+
+    /// What cannot be told apart from the cost of something else that goes on.
+    pub fn unknown(&self) -> anyhow::Result<Cost> {
+        let resident_mib = self.since(&self.read()?)?.resident_mib;
+        Ok(Cost { server_cpu: f64::NAN, redis_cpu: f64::NAN, resident_mib })
     }
 }

@@ -22,12 +22,15 @@ pub struct Connection {
 /// What was answered.
 pub struct Reply<'a> {
     pub status: u16,
+    /// In seconds.
+    pub retry_after: Option<u64>,
     pub body: &'a [u8],
 }
 
 /// Where a reply's parts are.
 struct Head {
     status: u16,
+    retry_after: Option<u64>,
     length: usize,
     body_length: usize,
 }
@@ -55,7 +58,7 @@ impl Connection {
         if self.buffer.len() > whole {
             bail!("more than one reply to one request: {}", String::from_utf8_lossy(&self.buffer));
         }
-        Ok(Reply { status: head.status, body: &self.buffer[head.length..] })
+        Ok(Reply { status: head.status, retry_after: head.retry_after, body: &self.buffer[head.length..] })
     }
 
     async fn read_head(&mut self) -> anyhow::Result<Head> {
@@ -80,8 +83,18 @@ fn head_in(bytes: &[u8]) -> anyhow::Result<Option<Head>> {
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = response.parse(bytes)? else { return Ok(None) };
     let status = response.code.context("a reply without a status")?;
-    let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let body_length = found.with_context(|| format!("a reply without Content-Length: {}", String::from_utf8_lossy(bytes)))?;
-    let body_length = std::str::from_utf8(body_length.value)?.parse()?;
-    Ok(Some(Head { status, length, body_length }))
+    let body_length = number_in(response.headers, "content-length")?;
+    let body_length =
+        body_length.with_context(|| format!("a reply without Content-Length: {}", String::from_utf8_lossy(bytes)))?;
+    Ok(Some(Head {
+        status,
+        retry_after: number_in(response.headers, "retry-after")?,
+        length,
+        body_length: usize::try_from(body_length)?,
+    }))
+}
+
+fn number_in(headers: &[httparse::Header<'_>], name: &str) -> anyhow::Result<Option<u64>> {
+    let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    found.map(|header| Ok(std::str::from_utf8(header.value)?.parse()?)).transpose()
 }

@@ -20,6 +20,9 @@ use crate::{
     processes::{Process, free_port},
 };
 
+/// What the key may be used for.
+const SCOPES: &str = r#"["verifications:start", "verifications:check", "verifications:read", "users"]"#;
+
 /// How it is set up.
 pub struct Setup {
     /// None: the embedded store.
@@ -50,7 +53,8 @@ impl Daemon {
             "[http]\nlisten = \"127.0.0.1:0\"\n{tls}\n[compat]\nlisten = \"127.0.0.1:{old}\"\napplication = \"old\"\n\
              [store]\nredis_url = \"{redis_url}\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n[log]\nlevel = \"error\"\n\
              [[smtp]]\nhost = \"127.0.0.1\"\nport = {smtp}\ntls = \"none\"\nfrom = \"fiador@example.org\"\n\
-             [[applications]]\nname = \"bench\"\nkeys = [{{ hash = \"{hash}\" }}]\n\
+             [[applications]]\nname = \"bench\"\nsecond_step = \"none\"\n\
+             keys = [{{ hash = \"{hash}\", scopes = {SCOPES} }}]\n\
              [[applications]]\nname = \"old\"\nlookup = \"number\"\n"
         );
         let file = directory.path().join("config.toml");

@@ -1,7 +1,7 @@
 //! Measures the daemon beside the bare reference and the old design, and says whether the targets are met. `scripts/bench`
 //! builds what this needs and runs it.
 //!
-//! `load [--quick] --daemon PROGRAM --bare PROGRAM --express DIRECTORY --out DIRECTORY`
+//! `load [--quick] [--only sign-in] --daemon PROGRAM --bare PROGRAM --express DIRECTORY --out DIRECTORY`
 
 mod api;
 mod book;
@@ -9,18 +9,21 @@ mod connection;
 mod daemon;
 mod drive;
 mod fill;
+mod hashes;
 mod machine;
 mod phases;
 mod plan;
 mod plot;
 mod processes;
 mod report;
+mod sign_ins;
 mod sink;
 mod targets;
+mod users;
 mod work;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,7 @@ use crate::{
     book::Book,
     plan::{Bench, Extent, Programs, Singles},
     report::Results,
+    sign_ins::SignInFigures,
 };
 
 /// How long the slow SMTP server takes for each answer: no client gives up on it, and eight of them have a mail in two seconds.
@@ -37,19 +41,22 @@ const SLOW_ANSWER: Duration = Duration::from_secs(4);
 
 struct Options {
     is_quick: bool,
+    /// Nothing else is measured or written.
+    is_only_sign_in: bool,
     programs: Programs,
     out: PathBuf,
 }
 
 fn options() -> anyhow::Result<Options> {
     let mut arguments = std::env::args().skip(1);
-    let (mut is_quick, mut daemon, mut bare, mut express, mut out) = (false, None, None, None, None);
+    let (mut is_quick, mut only, mut daemon, mut bare, mut express, mut out) = (false, None, None, None, None, None);
     while let Some(argument) = arguments.next() {
         let slot = match argument.as_str() {
             "--quick" => {
                 is_quick = true;
                 continue;
             }
+            "--only" => &mut only,
             "--daemon" => &mut daemon,
             "--bare" => &mut bare,
             "--express" => &mut express,
@@ -63,7 +70,11 @@ fn options() -> anyhow::Result<Options> {
         bare: bare.context("--bare PROGRAM is missing")?,
         express: express.context("--express DIRECTORY is missing")?,
     };
-    Ok(Options { is_quick, programs, out: out.context("--out DIRECTORY is missing")? })
+    if let Some(other) = only.as_deref().filter(|&only| only != Path::new("sign-in")) {
+        bail!("--only takes sign-in, not {}", other.display());
+    }
+    let is_only_sign_in = only.is_some();
+    Ok(Options { is_quick, is_only_sign_in, programs, out: out.context("--out DIRECTORY is missing")? })
 }
 
 fn whole() -> Extent {
@@ -73,6 +84,7 @@ fn whole() -> Extent {
         rounds: 2,
         leg: Duration::from_millis(1500),
         mail_leg: Duration::from_millis(2500),
+        hashing_leg: Duration::from_secs(5),
         idle: Duration::from_secs(10),
         weighed: 100_000,
         filled: 1_000_000,
@@ -87,6 +99,7 @@ fn quick() -> Extent {
         rounds: 1,
         leg: Duration::from_millis(500),
         mail_leg: Duration::from_millis(500),
+        hashing_leg: Duration::from_secs(1),
         idle: Duration::from_secs(2),
         weighed: 5_000,
         filled: 50_000,
@@ -101,15 +114,26 @@ async fn main() -> anyhow::Result<()> {
     let extent = if options.is_quick { quick() } else { whole() };
     let (book, singles) = (Book::default(), Singles::default());
     let mut bench = Bench { extent, programs: options.programs, smtp, slow_smtp, post, book, singles, sizes: String::new() };
+    if options.is_only_sign_in {
+        println!("{}", report::sign_ins(&bench.sign_ins().await?));
+        return Ok(());
+    }
     let began = Instant::now();
-    let (https, full) = run(&mut bench).await?;
-    let results = Results { bench: &bench, https: &https, full: &full, took: began.elapsed(), is_quick: options.is_quick };
+    let (https, full, sign_ins) = run(&mut bench).await?;
+    let results = Results {
+        bench: &bench,
+        https: &https,
+        full: &full,
+        sign_ins: &sign_ins,
+        took: began.elapsed(),
+        is_quick: options.is_quick,
+    };
     println!("{}", results.text());
     results.write_to(&options.out)
 }
 
 /// All parts, in order; the books of those that measure the daemon anew.
-async fn run(bench: &mut Bench) -> anyhow::Result<(Book, Book)> {
+async fn run(bench: &mut Bench) -> anyhow::Result<(Book, Book, SignInFigures)> {
     let began = Instant::now();
     let say = |part: &str| eprintln!("{:>4} s  {part}", began.elapsed().as_secs());
     bench.weigh_values().await.context("weighing values")?;
@@ -125,6 +149,8 @@ async fn run(bench: &mut Bench) -> anyhow::Result<(Book, Book)> {
     let https = bench.https().await?;
     say("a full Redis");
     let full = bench.full_redis().await?;
+    say("sign-ins, beside bare argon2 and other calls");
+    let sign_ins = bench.sign_ins().await.context("sign-ins")?;
     say("done");
-    Ok((https, full))
+    Ok((https, full, sign_ins))
 }

@@ -45,6 +45,8 @@ pub struct Extent {
     pub leg: Duration,
     /// Of legs that make mails: they take longer to be steady.
     pub mail_leg: Duration,
+    /// Of legs that hash passwords.
+    pub hashing_leg: Duration,
     pub idle: Duration,
     /// Verifications whose bytes are counted.
     pub weighed: usize,

@@ -9,7 +9,8 @@ use crate::{
     machine,
     plan::{Bench, CHECK, START},
     plot::{Plot, Series},
-    targets::{Target, targets},
+    sign_ins::SignInFigures,
+    targets::{Target, of_sign_ins, targets},
 };
 
 pub struct Results<'a> {
@@ -18,10 +19,12 @@ pub struct Results<'a> {
     pub https: &'a Book,
     /// An empty and a full Redis, measured in turn.
     pub full: &'a Book,
+    pub sign_ins: &'a SignInFigures,
     pub took: Duration,
     pub is_quick: bool,
 }
 
+const SIGN_INS: &str = "Sign-ins by password, and other calls beside them";
 const HEAD: [&str; 10] =
     ["scenario", "who", "connections", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU s/1000", "Redis CPU s/1000", "MiB"];
 
@@ -34,17 +37,17 @@ impl Results<'_> {
         }
         text.push('\n');
         for target in targets(self) {
-            let mark = if target.is_met() { "  " } else { "! " };
-            let _ = writeln!(text, "{mark}{target}");
+            text.push_str(&marked(&target));
         }
         text + &self.closing()
     }
 
-    fn tables(&self) -> [(&'static str, &Book); 3] {
+    fn tables(&self) -> [(&'static str, &Book); 4] {
         [
             ("All but what follows", &self.bench.book),
             ("HTTPS and plain HTTP in turn", self.https),
             ("A full Redis and an empty one in turn", self.full),
+            (SIGN_INS, &self.sign_ins.book),
         ]
     }
 
@@ -52,8 +55,9 @@ impl Results<'_> {
         let singles = &self.bench.singles;
         let quick = if self.is_quick { " A quick run: it shows that all of it works, and its figures mean nothing." } else { "" };
         format!(
-            "\nAt most {} mails were queued while starts and mails went on. It took {} s.{quick}",
+            "\nAt most {} mails were queued while starts and mails went on. {} It took {} s.{quick}",
             singles.deepest_queue,
+            self.sign_ins.sentence(),
             self.took.as_secs()
         )
     }
@@ -99,6 +103,17 @@ impl Results<'_> {
     }
 }
 
+/// What the terminal is told when nothing else was measured.
+pub fn sign_ins(figures: &SignInFigures) -> String {
+    let target = marked(&of_sign_ins(figures));
+    format!("\n{}\n\n{SIGN_INS}\n{}\n{target}\n{}", machine::description(), aligned(&figures.book), figures.sentence())
+}
+
+fn marked(target: &Target) -> String {
+    let mark = if target.is_met() { "  " } else { "! " };
+    format!("{mark}{target}\n")
+}
+
 fn emphasised(target: &Target) -> String {
     if target.is_met() { target.to_string() } else { format!("**{target}**") }
 }
@@ -112,10 +127,14 @@ fn cells(entry: &Entry) -> [String; 10] {
         format!("{:.2}", entry.latency(0.5)),
         format!("{:.2}", entry.latency(0.99)),
         format!("{:.2}", entry.latency(0.999)),
-        format!("{:.3}", entry.server_cpu()),
-        format!("{:.3}", entry.redis_cpu()),
+        cost(entry.server_cpu()),
+        cost(entry.redis_cpu()),
         format!("{:.0}", entry.resident_mib),
     ]
+}
+
+fn cost(seconds: f64) -> String {
+    if seconds.is_nan() { "–".to_owned() } else { format!("{seconds:.3}") }
 }
 
 fn rows(book: &Book) -> Vec<[String; 10]> {

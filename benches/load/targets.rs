@@ -6,6 +6,7 @@ use crate::{
     book::{Book, Contender, Entry},
     plan::{CHECK, CHECK_PACED, REGISTER, START, START_AND_MAIL, START_PACED, VALIDATE, WRONG_CHECK},
     report::Results,
+    sign_ins::SignInFigures,
 };
 
 /// Where only one number of connections is compared.
@@ -73,7 +74,12 @@ pub fn targets(results: &Results<'_>) -> Vec<Target> {
         other_ways(&mut targets, results, connections);
     }
     single_figures(&mut targets, results);
+    targets.push(of_sign_ins(results.sign_ins));
     targets
+}
+
+pub fn of_sign_ins(figures: &SignInFigures) -> Target {
+    at_least("sign-ins / bare argon2".to_owned(), figures.of_bare(), 0.75)
 }
 
 fn beside_bare(targets: &mut Vec<Target>, book: &Book, connections: usize) {

@@ -18,7 +18,7 @@ const WRONG_NUMBER: &str = "00000000";
 /// Addresses are never used twice.
 static NEXT_ADDRESS: AtomicU64 = AtomicU64::new(1_000_000);
 
-fn new_address() -> String {
+pub fn new_address() -> String {
     format!("u{}@example.org", NEXT_ADDRESS.fetch_add(1, Ordering::Relaxed))
 }
 
