@@ -84,7 +84,7 @@ fn whole() -> Extent {
         rounds: 2,
         leg: Duration::from_millis(1500),
         mail_leg: Duration::from_millis(2500),
-        hashing_leg: Duration::from_secs(5),
+        hashing_leg: Duration::from_secs(3),
         idle: Duration::from_secs(10),
         weighed: 100_000,
         filled: 1_000_000,

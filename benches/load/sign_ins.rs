@@ -26,7 +26,7 @@ const OTHERS_BESIDE_TOO_MANY: &str = "start and read, beside too many";
 const SIGNING_IN_PER_CORE: usize = 8;
 /// More than the daemon lets run and wait, which is 17.
 const TOO_MANY_PER_CORE: usize = 32;
-const TOO_MANY_TIMES: f64 = 2.0;
+const TOO_MANY_TIMES: f64 = 3.0;
 /// More than sign in at once, so that few of one address meet.
 const USERS_PER_CORE: usize = 64;
 /// Other calls a second, and their connections.
