@@ -156,7 +156,7 @@ impl Address {
         }
         let mut next = self.clone();
         if facts.by_number && age == Age::Live {
-            let pending = next.verifications.values_mut().filter(|verification| verification.end.is_none());
+            let pending = next.verifications.values_mut().filter(|verification| verification.may_be_pending(event));
             pending.for_each(|verification| verification.finish(End::Canceled, event));
         }
         // that of a start which nobody acknowledged nobody can ask about
@@ -245,6 +245,11 @@ impl Address {
 impl Verification {
     fn ended(&self, age: Age) -> Option<End> {
         self.end.map(|(end, ..)| end).or((age != Age::Live).then_some(End::Expired))
+    }
+
+    /// One that expired keeps no end: that it is over shows by the clock alone.
+    fn may_be_pending(&self, event: &Event) -> bool {
+        self.end.is_none() && event.asked_at < self.expires_at.saturating_add(ASKEW_MS)
     }
 
     fn finish(&mut self, end: End, event: &Event) {

@@ -27,8 +27,12 @@ fn started() -> Event {
 }
 
 fn viewed(end: Option<End>, remaining: u8) -> Answer {
+    Answer::Viewed(view_of(end, remaining))
+}
+
+fn view_of(end: Option<End>, remaining: u8) -> View {
     let delivery = Some(Delivery { status: "sent".to_owned(), message_id: "<1>".to_owned() });
-    Answer::Viewed(View { id: "vrf_1".to_owned(), end, remaining, expires_at: TTL_MS, delivery })
+    View { id: "vrf_1".to_owned(), end, remaining, expires_at: TTL_MS, delivery }
 }
 
 fn right(span: (Ms, Ms), key: Key, answer: Answer) -> Event {
@@ -140,6 +144,21 @@ fn where_the_number_identifies_a_start_takes_the_place_of_the_one_before() {
 
     assert_eq!(find_order(&history(Answer::NumberUnknown)), Finding::Ordered);
     assert_eq!(find_order(&history(approved())), Finding::Impossible(2));
+}
+
+/// Told apart from one that was pending, although nothing ends it but the clock.
+#[test]
+fn what_has_expired_stays_so_when_the_number_identifies_and_others_start_after_it() {
+    let later = |at: Ms, key| {
+        let view = View { expires_at: at + TTL_MS, ..view_of(None, 5) };
+        event((at, at + 10), Ask::Start { key, ttl_seconds: 600 }, Answer::Viewed(view))
+    };
+    let (second, third) = (later(TTL_MS + 70_000, 2), later(TTL_MS + 80_000, 3));
+    let first = |end| read((TTL_MS + 90_000, TTL_MS + 90_010), viewed(Some(end), 0));
+    let history = |end| Story { by_number: true, ..story(vec![started(), second.clone(), third.clone(), first(end)]) };
+
+    assert_eq!(find_order(&history(End::Expired)), Finding::Ordered);
+    assert_eq!(find_order(&history(End::Canceled)), Finding::Impossible(3));
 }
 
 fn mail(message_id: &str, number: &str, accepted: Option<bool>) -> Transmission {
