@@ -114,6 +114,11 @@ impl User {
     pub fn password_hash(&self) -> Option<&PasswordHash> {
         self.password.as_ref().map(|password| &password.hash)
     }
+
+    /// The same, if this operation set it.
+    pub fn password_set_by(&self, operation: &KeyedHash) -> Option<&PasswordHash> {
+        self.password.as_ref().filter(|password| password.set_by == *operation).map(|password| &password.hash)
+    }
 }
 
 /// How somebody has shown who he is, before he presented a number.

@@ -7,21 +7,7 @@ use fiador::{
     messages::{Failure, OpenVerification},
 };
 
-use crate::kit::stores::{TestStore, new_operation, shop};
-
-/// Runs each of these against either store.
-macro_rules! on_both_stores {
-    ($($name:ident,)+) => {
-        mod embedded {$(
-            #[actix::test]
-            async fn $name() { super::$name(crate::kit::stores::TestStore::embedded().await).await }
-        )+}
-        mod redis {$(
-            #[actix::test]
-            async fn $name() { super::$name(crate::kit::stores::TestStore::redis().await).await }
-        )+}
-    };
-}
+use crate::kit::stores::{TestStore, new_operation, on_both_stores, shop};
 
 on_both_stores! {
     mails_are_listed_by_how_far_they_are_and_never_with_a_whole_address,

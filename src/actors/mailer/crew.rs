@@ -9,7 +9,7 @@ use tracing::{error, info};
 
 use super::{
     MAX_IN_HAND,
-    lanes::{Held, Lanes, until_below},
+    lanes::{Held, Lanes, WORKERS, until_below},
     measuring,
     pace::Pace,
     settling,
@@ -27,8 +27,6 @@ use crate::{
 
 /// A mail is only tried with this much of its lease left: as long as a try may take.
 const NEEDED_LEASE: Duration = Duration::from_secs(40);
-/// Connections that nobody uses and that are kept, at most.
-const MOST_IDLE: usize = 12;
 const INTERNAL_ERROR: &str = "internal error";
 
 pub(super) struct Crew {
@@ -48,7 +46,7 @@ pub(super) struct Task {
     message: LeasedMessage,
     /// When its lease runs out.
     ends_at: Instant,
-    /// Until it has a worker.
+    /// In its lane; taken along to its worker.
     waiting: Option<Held>,
     _held: Held,
 }
@@ -109,8 +107,7 @@ impl Crew {
 
     async fn try_in_turn(&self, task: &mut Task) -> MessageOutcome {
         let lane = self.lanes.of(task.message.tries);
-        let waiting = task.waiting.take().unwrap_or_else(|| lane.line_up());
-        let Some(place) = lane.place(waiting).await else { return MessageOutcome::Returned };
+        let Some(place) = lane.place(task.waiting.take()).await else { return MessageOutcome::Returned };
         self.route.next_turn().await;
         if !task.has_time_for_a_try() {
             return MessageOutcome::Returned;
@@ -204,9 +201,9 @@ impl Crew {
         self.idle.borrow_mut().pop().unwrap_or_else(|| self.route.open())
     }
 
-    /// Hangs up on its own if there are enough.
+    /// Keeps one for each worker, and hangs up on those beyond.
     fn put_back(&self, mut transport: Transport) {
-        if self.idle.borrow().len() < MOST_IDLE {
+        if self.idle.borrow().len() < WORKERS {
             self.idle.borrow_mut().push(transport);
         } else {
             actix_rt::spawn(async move { transport.close().await });

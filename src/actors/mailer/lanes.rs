@@ -12,6 +12,8 @@ use super::MAX_SENDS;
 
 /// Workers for mails that were tried before.
 const RETRYING: usize = 4;
+/// Those of all lanes.
+pub(super) const WORKERS: usize = MAX_SENDS + RETRYING;
 /// Tries that may take long at once, besides those that have a worker. All in all that is 48 connections; Postfix allows a client
 /// 50.
 const LONG_TRIES: usize = 36;
@@ -41,7 +43,7 @@ pub(super) struct Held(Rc<watch::Sender<usize>>);
 /// A mail's place in its lane, from waiting to the end of its try or until that takes long.
 pub(super) struct Place<'a> {
     _worker: SemaphorePermit<'a>,
-    _waiting: Held,
+    _waiting: Option<Held>,
 }
 
 impl Held {
@@ -103,7 +105,7 @@ impl Lane {
     }
 
     /// A worker, in the order of arrival; none when the lane is closed.
-    pub(super) async fn place(&self, waiting: Held) -> Option<Place<'_>> {
+    pub(super) async fn place(&self, waiting: Option<Held>) -> Option<Place<'_>> {
         let worker = self.workers.acquire().await.ok()?;
         Some(Place { _worker: worker, _waiting: waiting })
     }

@@ -195,14 +195,14 @@ pub fn look_up_password(
     operation: &KeyedHash,
 ) -> Result<(EmailAddress, Option<PasswordHash>), Refusal> {
     let user = look_up_user(record, Some(seed))?;
-    let set_before = user.password.filter(|password| password.set_by == *operation);
-    Ok((user.address, set_before.map(|password| password.hash)))
+    let set_before = user.password_set_by(operation).cloned();
+    Ok((user.address, set_before))
 }
 
 /// Sets it, tells of it by mail, and calls off the sign-ins that the old one began. A repetition has nothing left to do.
 pub fn set_password(mut record: AddressRecord, request: &SetPassword, now: Moment) -> Outcome<Result<(), Refusal>> {
     record.age(now);
-    if matches!(look_up_password(record.clone(), &request.seed, &request.operation), Ok((_, Some(_)))) {
+    if record.user_with(&request.seed).is_ok_and(|user| user.password_set_by(&request.operation).is_some()) {
         return Outcome::unchanged(Ok(()));
     }
     if let Err(refusal) = record.user_with(&request.seed).cloned().and_then(|user| prove(&mut record, &user, &request.proof, now))
