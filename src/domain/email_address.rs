@@ -95,7 +95,7 @@ impl EmailAddress {
 
     /// The domain as lower-case A-labels.
     pub fn ascii_domain(&self) -> String {
-        domain_to_ascii(self.domain()).expect("`parse` converted it before")
+        idna::domain_to_ascii_strict(self.domain()).expect("`parse` converted it before")
     }
 
     fn local(&self) -> &str {
