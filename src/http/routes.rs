@@ -33,10 +33,18 @@ pub(super) struct Call {
 /// A body that has not been read yet.
 pub(super) type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
+/// Those first that are asked for most: a request is led past all that stand before its own.
 pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
     verifications::routes(api)
-        .or(users::routes(api))
+        .or(all_but_verifications(api))
         .unify()
+        .recover(async |_no_path_matched: Rejection| Ok::<_, Infallible>(Problem::not_found().into_response()))
+        .unify()
+        .boxed()
+}
+
+fn all_but_verifications(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
+    users::routes(api)
         .or(sign_ins::routes(api))
         .unify()
         .or(messages::routes(api))
@@ -48,8 +56,6 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
         .or(system::routes(api))
         .unify()
         .or(jwks::routes(api))
-        .unify()
-        .recover(async |_no_path_matched: Rejection| Ok::<_, Infallible>(Problem::not_found().into_response()))
         .unify()
         .boxed()
 }

@@ -30,7 +30,8 @@ pub(super) fn routes(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
     let checks = warp::path!("v1" / "verifications" / String / "check").and(with_api.clone()).and(call()).then(answer_checks);
     let resends = warp::path!("v1" / "verifications" / String / "resend").and(with_api).and(call()).then(answer_resends);
     // `check` is no id, so the path of checks by number goes before that of one verification
-    all.or(by_number).unify().or(one).unify().or(checks).unify().or(resends).unify().boxed()
+    let others = by_number.or(one).unify().or(resends).unify().boxed();
+    all.or(checks.or(others).unify()).unify().boxed()
 }
 
 async fn answer_all(api: Arc<Api>, call: Call) -> Response {
