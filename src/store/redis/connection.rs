@@ -75,14 +75,21 @@ impl Connection {
 
     /// Over a socket that is open.
     pub(super) async fn over(socket: Socket, login: &RedisConnectionInfo) -> Result<Self, Fault> {
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE_TIMEOUT)).set_pipeline_buffer_size(1024);
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(1024);
         let (commands, driver) = MultiplexedConnection::new_with_config(login, socket, config).await?;
         Ok(Self { commands, driver: tokio::spawn(driver).abort_handle() })
     }
 
-    /// A handle to say commands with: many may, at the same time.
+    /// A handle to say commands with: many may, at the same time. How long they wait for their answer is theirs to bound.
     pub(super) fn commands(&self) -> MultiplexedConnection {
         self.commands.clone()
+    }
+
+    /// The same, where each command waits no longer than [`RESPONSE_TIMEOUT`].
+    pub(super) fn timed_commands(&self) -> MultiplexedConnection {
+        let mut commands = self.commands();
+        commands.set_response_timeout(RESPONSE_TIMEOUT);
+        commands
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn try_to_write(connection: &mut MultiplexedConnection, fingerp
 pub async fn claim_ring(settings: &RedisSettings, fingerprint: String, origin: String) -> Result<(String, String), ClaimError> {
     let ask = async {
         let connection = Connection::open(settings).await?;
-        let mut connection = connection.commands();
+        let mut connection = connection.timed_commands();
         let info: InfoDict = redis::cmd("INFO").query_async(&mut connection).await?;
         check_server(&info)?;
         warn_of_weak_persistence(&info);

@@ -116,7 +116,7 @@ impl Link {
 
     async fn try_connect(&self) -> Result<(), Fault> {
         let connection = Connection::open(&self.settings).await?;
-        let mut commands = connection.commands();
+        let mut commands = connection.timed_commands();
         gate::check(&mut commands, &self.fingerprint).await?;
         self.server_time.set((server_time(&mut commands).await?, Instant::now()));
         *self.state.borrow_mut() = State::Up(Rc::new(connection));

@@ -11,10 +11,10 @@ mod link;
 mod meaning;
 mod socket;
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 pub use connection::RedisSettings;
 pub use gate::{Unfit, claim_ring};
@@ -132,15 +132,15 @@ impl Records for Redis {
 
     /// In turn with the cell's others on the same record; what only reads waits for nobody.
     async fn run<O: Operation + Send + 'static>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        let deadline = Instant::now() + LONGEST;
-        let (handle, may_write) = (operation.place().handle, operation.may_write());
-        let work = timeout_at(deadline, self.try_until_committed(operation));
-        let done = if may_write {
-            timeout_at(deadline, self.lanes.in_turn(handle, work)).await.map_err(|_| StoreError::Contended)?
-        } else {
-            work.await
+        let (handle, may_write, has_begun) = (operation.place().handle, operation.may_write(), Cell::new(false));
+        let work = async {
+            has_begun.set(true);
+            self.try_until_committed(operation).await
         };
-        done.unwrap_or_else(|_| Err(StoreError::Unavailable("Redis is too slow".to_owned())))
+        let done =
+            if may_write { timeout(LONGEST, self.lanes.in_turn(handle, work)).await } else { timeout(LONGEST, work).await };
+        let too_slow = || StoreError::Unavailable("Redis is too slow".to_owned());
+        done.unwrap_or_else(|_| Err(if has_begun.get() { too_slow() } else { StoreError::Contended }))
     }
 
     async fn find(&self, application: &ApplicationName, number: &IdentityNumber) -> Result<Option<VerificationId>, StoreError> {
