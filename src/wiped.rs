@@ -30,6 +30,15 @@ impl WipedBuffer {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Adds one byte at the end.
+    pub fn push(&mut self, byte: u8) {
+        if self.0.len() == self.0.capacity() {
+            self.extend(&[byte]);
+        } else {
+            self.0.push(byte);
+        }
+    }
+
     /// The bytes, still to be wiped.
     pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
         self.0

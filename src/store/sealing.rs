@@ -2,6 +2,7 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
+use postcard::{ser_flavors::Flavor, serialize_with_flavor};
 use rand::CryptoRng;
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -105,7 +106,29 @@ impl TokenPlace<'_> {
 
 /// What is sealed of `value`.
 fn plain(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    postcard::to_io(value, WipedBuffer::default()).expect("records and tokens are plain data").into_bytes()
+    serialize_with_flavor(value, Wiped::default()).expect("records and tokens are plain data")
+}
+
+/// What postcard writes into, byte by byte.
+#[derive(Default)]
+struct Wiped(WipedBuffer);
+
+impl Flavor for Wiped {
+    type Output = Zeroizing<Vec<u8>>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Self::Output> {
+        Ok(self.0.into_bytes())
+    }
 }
 
 fn record_context(handle: Handle) -> Vec<u8> {
