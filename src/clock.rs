@@ -4,17 +4,27 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use std::convert::Infallible;
 
-use rand::{Rng, TryCryptoRng, TryRng, rand_core::UnwrapErr, rngs::SysRng};
+use rand::{
+    Rng, TryCryptoRng, TryRng,
+    rand_core::UnwrapErr,
+    rngs::{SysRng, ThreadRng},
+};
 
 use crate::domain::Moment;
 
 /// The operating system's generator of random bytes.
 pub type SystemRandom = UnwrapErr<SysRng>;
 
-/// The operating system's generator, for numbers, nonces and keys. It panics when the system has none, which is
-/// nothing to go on from.
+/// The operating system's generator, for numbers, keys and salts. It panics when the system has none, which is nothing to go on from.
 pub fn system_random() -> SystemRandom {
     UnwrapErr(SysRng)
+}
+
+/// A generator of this thread, for nonces and ids, of which each request draws some. It is `ChaCha`, seeded by the
+/// operating system and again after each 64 KiB: it asks the kernel a thousand times less often.
+#[expect(clippy::disallowed_methods, reason = "this is what hands it in")]
+pub fn thread_random() -> ThreadRng {
+    rand::rng()
 }
 
 /// Where numbers are drawn from: the operating system's generator, or what a test says.

@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, decided};
 use crate::{
-    clock::system_random,
+    clock::thread_random,
     domain::{
         AddressRecord, ApplicationName, Approval, FirstStep, IdentityNumber, MessageKey, Moment, OperationId, Refusal,
         SignInMethod, Token, VerificationId,
@@ -97,7 +97,7 @@ fn spoiled(request: &Check, record: &AddressRecord, now: Moment) -> (Check, Mome
         request.number_hash = record.verification(&request.key).map_or(request.number_hash, |found| found.number_hash);
     }
     if is_planted(Bug::CheckKeyIgnored) {
-        request.operation = system_random().random();
+        request.operation = thread_random().random();
     }
     let now = if is_planted(Bug::ExpiryIgnored) { now - Duration::from_secs(120) } else { now };
     (request, now)

@@ -31,7 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Handle, StoreError, Vault};
 use crate::{
-    clock::system_random,
+    clock::thread_random,
     domain::{
         MessageKey, Moment,
         transitions::{Commit, Effect},
@@ -142,7 +142,7 @@ fn seal_record(
     keep_until: Moment,
     now: Moment,
 ) -> Option<(Vec<u8>, Moment)> {
-    (keep_until > now).then(|| (vault.seal_record(&mut system_random(), handle, record), keep_until))
+    (keep_until > now).then(|| (vault.seal_record(&mut thread_random(), handle, record), keep_until))
 }
 
 /// Seals what a transition without token and number decided.

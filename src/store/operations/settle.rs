@@ -2,7 +2,7 @@ use rand::RngExt;
 
 use super::{Decision, Operation, Snapshot, StoreError, Vault, decided};
 use crate::{
-    clock::system_random,
+    clock::thread_random,
     domain::{
         MessageKey, MessageOutcome, Moment,
         transitions::{Settle, settle},
@@ -20,7 +20,7 @@ impl Settling {
     /// The outcome of the lease numbered `fence`.
     pub fn new(key: MessageKey, fence: u32, outcome: MessageOutcome) -> Self {
         let outcome = if is_planted(Bug::MaybeAcceptedForgotten) { surely_not_accepted(outcome) } else { outcome };
-        Self { settle: Settle { key, fence, outcome, jitter: system_random().random() } }
+        Self { settle: Settle { key, fence, outcome, jitter: thread_random().random() } }
     }
 }
 

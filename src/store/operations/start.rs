@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use super::{Decision, Operation, Reads, Sealed, Snapshot, StoreError, Vault, Write};
 use crate::{
-    clock::system_random,
+    clock::thread_random,
     domain::{
         ApplicationName, EmailAddress, FirstStep, IdentityNumber, Locale, MessageKey, Moment, OperationId, Purpose, Refusal,
         Token,
@@ -62,7 +62,7 @@ impl Starting {
     pub fn new(vault: &Vault, request: StartRequest) -> Self {
         let fingerprint = fingerprint(vault, &request);
         let handle = vault.handle(&request.application, &request.address);
-        let operation = if is_planted(Bug::StartKeyIgnored) { OperationId(system_random().random()) } else { request.operation };
+        let operation = if is_planted(Bug::StartKeyIgnored) { OperationId(thread_random().random()) } else { request.operation };
         let id = vault.id_for(&request.application, &request.address, handle, &operation);
         let key = vault.key_of(&request.application, &id);
         let number = number_for(vault, &request, handle);
@@ -103,9 +103,9 @@ impl Starting {
             match (effect, &self.token) {
                 (&Effect::StoreToken(expires_at), Some(token)) => {
                     let place = TokenPlace { application, id, key, expires_at };
-                    sealed.token = vault.seal_token(&mut system_random(), &place, token);
+                    sealed.token = vault.seal_token(&mut thread_random(), &place, token);
                 }
-                (Effect::StoreNumber(..), _) => sealed.id = vault.seal_id(&mut system_random(), number, id),
+                (Effect::StoreNumber(..), _) => sealed.id = vault.seal_id(&mut thread_random(), number, id),
                 _ => {}
             }
         }
