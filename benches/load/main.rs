@@ -139,6 +139,8 @@ async fn run(bench: &mut Bench) -> anyhow::Result<(Book, Book, SignInFigures)> {
     bench.weigh_values().await.context("weighing values")?;
     say("idle");
     bench.idle().await?;
+    say("what verifications weigh");
+    bench.weigh_mailed().await.context("weighing verifications")?;
     say("start, check, mail on Redis, beside the bare reference");
     bench.on_redis().await?;
     say("the old contract, beside the old design");

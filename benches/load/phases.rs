@@ -12,6 +12,7 @@ use crate::{
     fill::fill,
     plan::{Bench, CHECK, REGISTER, Rival, START, START_AND_MAIL, VALIDATE},
     processes::{Redis, cpu_seconds, resident_mib},
+    sink::Post,
     work::{Contract, Starts, WrongChecks},
 };
 
@@ -197,7 +198,7 @@ impl Bench {
             let redis = Redis::start()?;
             let daemon = self.daemon(Some(&redis), false, false)?;
             self.starts_and_wrong_checks(&Rival::daemon(Contender::Fiador, &daemon, Some(&redis))).await?;
-            self.weigh_verifications(&redis, &daemon).await?;
+            self.weigh_waiting(&redis, &daemon).await?;
             self.singles.filled = fill(&redis, self.extent.filled)?;
             tokio::time::sleep(SETTLING).await;
             self.starts_and_wrong_checks(&Rival::daemon(Contender::FiadorFull, &daemon, Some(&redis))).await?;
@@ -205,12 +206,33 @@ impl Bench {
         Ok(std::mem::replace(&mut self.book, before))
     }
 
-    async fn weigh_verifications(&mut self, redis: &Redis, daemon: &Daemon) -> anyhow::Result<()> {
+    /// What a live verification weighs whose mail is sent.
+    pub async fn weigh_mailed(&mut self) -> anyhow::Result<()> {
+        let redis = Redis::start()?;
+        let daemon = self.daemon(Some(&redis), true, false)?;
         let before = redis.used_memory()?;
-        let work = Starts::new(&daemon.api, Contract::V1, self.extent.weighed, None);
-        drive(&daemon.api, SOME, &work, Pace::Closed, Duration::from_secs(60)).await?;
-        self.singles.bytes_each = (redis.used_memory()? - before) / work.into_started().len() as f64;
+        self.post.empty();
+        let started = self.start_some(&daemon, Some(&self.post)).await?;
+        self.post.wait_for(started).await?;
+        while daemon.queued_mails().await? > 0.0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.singles.bytes_each = (redis.used_memory()? - before) / started as f64;
         Ok(())
+    }
+
+    async fn weigh_waiting(&mut self, redis: &Redis, daemon: &Daemon) -> anyhow::Result<()> {
+        let before = redis.used_memory()?;
+        let started = self.start_some(daemon, None).await?;
+        self.singles.bytes_each_waiting = (redis.used_memory()? - before) / started as f64;
+        Ok(())
+    }
+
+    /// How many verifications were started to be weighed.
+    async fn start_some(&self, daemon: &Daemon, post: Option<&Post>) -> anyhow::Result<usize> {
+        let work = Starts::new(&daemon.api, Contract::V1, self.extent.weighed, post);
+        drive(&daemon.api, SOME, &work, Pace::Closed, Duration::from_secs(60)).await?;
+        Ok(work.into_started().len())
     }
 
     async fn starts_and_wrong_checks(&mut self, rival: &Rival<'_>) -> anyhow::Result<()> {

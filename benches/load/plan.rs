@@ -67,7 +67,10 @@ pub struct Singles {
     /// Share of a core.
     pub idle_share: f64,
     pub idle_mib: f64,
+    /// Of a live verification whose mail is sent, in Redis.
     pub bytes_each: f64,
+    /// Of one whose mail waits.
+    pub bytes_each_waiting: f64,
     pub filled: usize,
     /// The deepest the queue of mails was while starts and mails went on.
     pub deepest_queue: f64,

@@ -123,6 +123,7 @@ fn single_figures(targets: &mut Vec<Target>, results: &Results<'_>) {
     targets.push(at_most("idle, percent of a core".to_owned(), Some(singles.idle_share * 100.0), 0.5));
     targets.push(at_most("idle, MiB resident".to_owned(), Some(singles.idle_mib), 30.0));
     targets.push(at_most("bytes in Redis, a live verification".to_owned(), Some(singles.bytes_each), 700.0));
+    targets.push(at_most("bytes in Redis, one whose mail waits".to_owned(), Some(singles.bytes_each_waiting), 700.0));
     for scenario in [START, WRONG_CHECK] {
         let (full, empty) = ((scenario, Contender::FiadorFull), (scenario, Contender::Fiador));
         let rate = ratio(results.full, full, empty, SOME, Entry::rate);
