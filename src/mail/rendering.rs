@@ -10,8 +10,8 @@ use lettre::{
     Address, Message,
     address::Envelope,
     message::{
-        Mailbox, MultiPart, SinglePart,
-        header::{Header, HeaderName, HeaderValue},
+        Body, Mailbox, MultiPart, SinglePart,
+        header::{ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue},
     },
 };
 use minijinja::Environment;
@@ -23,6 +23,9 @@ use super::{
     templates::{Filled, Templates},
 };
 use crate::domain::{Application, EmailAddress, IdentityNumber, LeasedMessage};
+
+/// In characters, without its end. Source: RFC 5322, 2.1.1.
+const LONGEST_LINE: usize = 998;
 
 /// Why a mail could not be written.
 #[derive(Debug, Error)]
@@ -152,16 +155,27 @@ fn put_together(
     }
     let body = MultiPart::alternative()
         .boundary(boundary(&message.message_id))
-        .singlepart(SinglePart::plain(text.to_owned()))
-        .singlepart(SinglePart::html(html.to_owned()));
+        .singlepart(SinglePart::builder().content_type(ContentType::TEXT_PLAIN).body(encoded(text)))
+        .singlepart(SinglePart::builder().content_type(ContentType::TEXT_HTML).body(encoded(html)));
     Ok(builder.multipart(body)?)
+}
+
+/// As it is, where a mail may carry it so; lettre would encode each text with a line of more than 76 characters, for a third of
+/// the time that writing a mail takes.
+fn encoded(text: &str) -> Body {
+    let lines: Vec<&str> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
+    let is_plain = |line: &&str| line.len() <= LONGEST_LINE && line.is_ascii() && !line.contains(['\r', '\0']);
+    if lines.iter().all(is_plain) {
+        return Body::dangerous_pre_encoded(lines.join("\r\n").into_bytes(), ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text.to_owned())
 }
 
 fn smtp_address(address: &EmailAddress) -> Result<Address, RenderError> {
     address.for_smtp().parse().map_err(|_| RenderError::Address)
 }
 
-/// A boundary that is the same at every try. Quoted-printable never writes `=_`, and the `Message-ID` is in no body.
+/// A boundary that is the same at every try. The `Message-ID`, which nobody can guess, is in no body.
 ///
 /// Source: RFC 2045, 6.7 (5) suggests `=_`; RFC 2046, 5.1.1 allows 70 characters.
 fn boundary(message_id: &str) -> String {

@@ -127,6 +127,22 @@ fn it_says_how_long_the_number_holds_and_never_too_long() {
 }
 
 #[test]
+fn what_a_mail_may_carry_as_it_is_is_not_encoded() {
+    let english = raw(&render(&message("ada@example.org"), &application()));
+    assert_eq!(english.matches("Content-Transfer-Encoding: 7bit").count(), 2);
+    let mail = render(&message("ada@example.org"), &application());
+    assert!(english.contains(&mail.text.replace('\n', "\r\n")) && english.contains(&mail.html.replace('\n', "\r\n")));
+
+    let spanish = raw(&render(&LeasedMessage { locale: Locale::ES, ..message("ada@example.org") }, &application()));
+    assert_eq!(spanish.matches("Content-Transfer-Encoding: quoted-printable").count(), 2);
+
+    let long = Application { display_name: "x ".repeat(500), ..application() };
+    for mail in [english, spanish, raw(&render(&message("ada@example.org"), &long))] {
+        assert!(mail.split("\r\n").all(|line| line.len() <= 998 && line.is_ascii() && !line.contains(['\r', '\n'])), "{mail}");
+    }
+}
+
+#[test]
 fn every_try_is_the_same_bytes_with_one_message_id() {
     let first = render(&message("ada@example.org"), &application());
     let later = render(&LeasedMessage { fence: 2, ..message("ada@example.org") }, &application());
