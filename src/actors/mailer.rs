@@ -24,6 +24,7 @@ mod crew;
 mod lanes;
 mod measuring;
 mod pace;
+mod patience;
 mod settling;
 
 use crew::Crew;
@@ -186,12 +187,14 @@ async fn poll(crew: Rc<Crew>, claim: Ask<ClaimMessages>) {
     }
 }
 
-/// Probes the mail servers that take no mails, closes connections that nobody uses, and measures the pace.
+/// Probes the mail servers that take no mails, closes connections that nobody uses or that others need more, and measures the
+/// pace.
 async fn look_after(crew: Rc<Crew>) {
     let mut ticks = interval(LOOK_AFTER_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !crew.is_stopping() {
         ticks.tick().await;
+        crew.free_connections();
         crew.probe_servers();
         crew.hang_up_stale().await;
         crew.pace.tick();

@@ -76,7 +76,7 @@ impl Server {
     }
 
     /// A connection that may carry mail: encrypted as configured, and logged in.
-    pub(super) async fn connect(&self, deadline: Deadline) -> Result<AsyncSmtpConnection, Trouble> {
+    pub(super) async fn connect(&self, deadline: Deadline<'_>) -> Result<AsyncSmtpConnection, Trouble> {
         let SmtpSettings { host, port, limits, .. } = &self.settings;
         fail::fail_point!("smtp.connect.before");
         let socket = deadline.within(limits.connect, "connecting", open_socket(host, *port, limits.connect)).await?;
@@ -86,7 +86,7 @@ impl Server {
 
         // the greeting and EHLO: two answers
         let hello = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
-        let connection = deadline.within(limits.command * 2, "EHLO", hello).await?;
+        let connection = deadline.within(limits.command * 2, "the greeting or EHLO", hello).await?;
         fail::fail_point!("smtp.ehlo.after");
         self.log_in(connection, peer.ip().is_loopback(), deadline).await
     }
@@ -95,7 +95,7 @@ impl Server {
         &self,
         mut socket: TcpStream,
         peer: SocketAddr,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<Box<dyn AsyncTokioStream>, Trouble> {
         let limits = self.settings.limits;
         let Some(tls) = &self.tls else {
@@ -107,7 +107,7 @@ impl Server {
         let mut greeting: &[u8] = &[];
         if self.settings.tls == SmtpTls::StartTls {
             // three answers: the greeting, EHLO, STARTTLS
-            deadline.within(limits.command * 3, "STARTTLS", ask_for_tls(&mut socket, &self.hello)).await?;
+            deadline.within(limits.command * 3, "the greeting or STARTTLS", ask_for_tls(&mut socket, &self.hello)).await?;
             fail::fail_point!("smtp.starttls.after");
             greeting = GREETING;
         }
@@ -121,7 +121,7 @@ impl Server {
         &self,
         mut connection: AsyncSmtpConnection,
         peer_is_here: bool,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<AsyncSmtpConnection, Trouble> {
         let Some(credentials) = self.settings.credentials() else { return Ok(connection) };
         if self.tls.is_none() && !peer_is_here {

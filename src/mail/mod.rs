@@ -1,6 +1,7 @@
 //! How mails are written and leave the house: by SMTP, or into the dev inbox.
 
 pub mod inbox;
+pub mod leash;
 pub mod rendering;
 pub mod smtp;
 pub mod templates;

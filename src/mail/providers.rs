@@ -10,6 +10,7 @@ use tokio::{
 use super::{
     breaker::{Breaker, Finding, Turn},
     connecting::Server,
+    leash::Leash,
     reply::Deadline,
     smtp::{SmtpLimits, say_goodbye},
 };
@@ -79,7 +80,7 @@ impl Providers {
     /// Connects to one of them; whether it could. Its breaker learns of it.
     pub(super) async fn probe(&self, index: usize) -> bool {
         let Provider { server, breaker } = &self[index];
-        match server.connect(Deadline::after(server.settings.limits.whole)).await {
+        match server.connect(Deadline::after(server.settings.limits.whole, &Leash::default())).await {
             Ok(connection) => {
                 breaker.probed(Finding::Sound);
                 self.note_recovery();

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
-use super::breaker::Finding;
+use super::{breaker::Finding, leash::Leash};
 use crate::domain::IdentityNumber;
 
 /// The longest reply that is kept, in characters.
@@ -95,18 +95,25 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// The end of one try; every step has its own limit besides.
+/// The end of one try, unless it is given up before; every step has its own limit besides.
 #[derive(Clone, Copy)]
-pub(super) struct Deadline(Instant);
+pub(super) struct Deadline<'a> {
+    at: Instant,
+    pub(super) leash: &'a Leash,
+}
 
-impl Deadline {
-    pub(super) fn after(whole: Duration) -> Self {
-        Self(Instant::now() + whole)
+impl<'a> Deadline<'a> {
+    pub(super) fn after(whole: Duration, leash: &'a Leash) -> Self {
+        Self { at: Instant::now() + whole, leash }
     }
 
     /// Whether there is `span` until then.
     pub(super) fn leaves(self, span: Duration) -> bool {
-        self.0.saturating_duration_since(Instant::now()) >= span
+        !self.leash.is_given_up() && self.left() >= span
+    }
+
+    fn left(self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
     }
 
     /// Awaits `step` for at most `limit`, and not beyond the deadline.
@@ -116,10 +123,17 @@ impl Deadline {
         name: &str,
         step: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Trouble> {
-        let left = self.0.saturating_duration_since(Instant::now()).min(limit);
-        match timeout(left, step).await {
-            Ok(result) => result.map_err(Into::into),
-            Err(_) => Err(Trouble::Broken(format!("{name} took too long"))),
+        let given_up = || Trouble::Broken(format!("{name} took too long, and others waited"));
+        if self.leash.is_given_up() {
+            return Err(given_up()); // nothing more is begun
+        }
+        tokio::select! {
+            biased; // an answer that is there counts
+            result = timeout(self.left().min(limit), step) => match result {
+                Ok(result) => result.map_err(Into::into),
+                Err(_) => Err(Trouble::Broken(format!("{name} took too long"))),
+            },
+            () = self.leash.given_up() => Err(given_up()),
         }
     }
 }

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 
 use super::{
     breaker::Finding,
+    leash::{Leash, Stage},
     providers::Providers,
     rendering::Mail,
     reply::{Deadline, Trouble, presentable},
@@ -167,10 +168,10 @@ impl SmtpLine {
     }
 
     /// Tries to hand over `mail` to the first server that takes mails, and to the next ones as long as nobody has, or may have,
-    /// decided over it; takes no longer than the limits say.
-    pub async fn send(&mut self, mail: &Mail) -> MessageOutcome {
+    /// decided over it; takes no longer than the limits say, and ends when it is given up.
+    pub async fn attempt(&mut self, mail: &Mail, leash: &Leash) -> MessageOutcome {
         let providers = self.providers.clone();
-        let deadline = Deadline::after(providers.longest_try());
+        let deadline = Deadline::after(providers.longest_try(), leash);
         let mut answers = Answers::default();
         for (index, provider) in providers.iter().enumerate() {
             let has_time = answers.is_empty() || deadline.leaves(provider.limits().after_final_dot);
@@ -203,12 +204,12 @@ impl SmtpLine {
         }
     }
 
-    async fn try_with(&mut self, provider: usize, mail: &Mail, deadline: Deadline) -> Result<String, Stop> {
+    async fn try_with(&mut self, provider: usize, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
         let mut result = None;
         if let Some(open) = self.reusable(provider).await {
             result = Some(converse(open, mail, deadline).await);
         }
-        if result.as_ref().is_none_or(was_dead_before_the_mail) {
+        if result.as_ref().is_none_or(was_dead_before_the_mail) && deadline.leaves(Duration::ZERO) {
             let open = self.connect(provider, deadline).await.map_err(|trouble| Stop { step: Step::Connecting, trouble })?;
             result = Some(converse(open, mail, deadline).await);
         }
@@ -228,15 +229,16 @@ impl SmtpLine {
         self.open.as_mut()
     }
 
-    async fn connect(&mut self, provider: usize, deadline: Deadline) -> Result<&mut Open, Trouble> {
+    async fn connect(&mut self, provider: usize, deadline: Deadline<'_>) -> Result<&mut Open, Trouble> {
         self.open = None;
+        deadline.leash.reach(Stage::Connecting);
         let server = &self.providers[provider].server;
         let connection = server.connect(deadline).await?;
         Ok(self.open.insert(Open { provider, connection, limits: server.settings.limits, used_at: Instant::now() }))
     }
 
     /// Leaves the connection ready for the next mail, or drops it.
-    async fn tidy_up(&mut self, result: &Result<String, Stop>, deadline: Deadline) {
+    async fn tidy_up(&mut self, result: &Result<String, Stop>, deadline: Deadline<'_>) {
         let Some(mut open) = self.open.take() else { return };
         let is_ready = match result {
             Ok(_) => true,
@@ -316,14 +318,15 @@ impl Answers {
 #[cfg(feature = "testing")]
 pub(super) async fn send_over(connection: AsyncSmtpConnection, settings: &SmtpSettings, mail: &Mail) -> MessageOutcome {
     let mut open = Open { provider: 0, connection, limits: settings.limits, used_at: Instant::now() };
-    let result = converse(&mut open, mail, Deadline::after(settings.limits.whole)).await;
+    let result = converse(&mut open, mail, Deadline::after(settings.limits.whole, &Leash::default())).await;
     let mut answers = Answers::default();
     answers.take(result, |text| settings.kept(text, mail.number.as_ref())).unwrap_or_else(|| answers.outcome())
 }
 
 /// MAIL, RCPT, DATA and the mail. `Ok` has the reply to the final dot.
-async fn converse(open: &mut Open, mail: &Mail, deadline: Deadline) -> Result<String, Stop> {
+async fn converse(open: &mut Open, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
     let Open { connection, limits, .. } = open;
+    deadline.leash.reach(Stage::Speaking);
     let at = |step| move |trouble: Trouble| Stop { step, trouble: trouble.while_sending() };
 
     let parameters = mail_parameters(connection, mail).map_err(at(Step::Envelope))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     connecting::Server,
     inbox::Inbox,
+    leash::Leash,
     providers::Providers,
     rendering::Mail,
     smtp::{SmtpLine, SmtpSettings},
@@ -121,10 +122,10 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// One try to hand over `mail`.
-    pub async fn send(&mut self, mail: &Mail) -> MessageOutcome {
+    /// One try to hand over `mail`, which may be given up by its leash.
+    pub async fn attempt(&mut self, mail: &Mail, leash: &Leash) -> MessageOutcome {
         match self {
-            Self::Smtp(line) => line.send(mail).await,
+            Self::Smtp(line) => line.attempt(mail, leash).await,
             Self::Memory(inbox) => {
                 inbox.capture(mail);
                 MessageOutcome::Captured

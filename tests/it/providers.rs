@@ -6,7 +6,7 @@ use fiador::{
 };
 
 use crate::kit::{
-    post::mail,
+    post::{SendUnhurried, mail},
     smtp_sink::{Answer, SmtpSink, Step},
 };
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use fiador::{
     domain::MessageOutcome,
     mail::{
+        leash::Leash,
         smtp::{SmtpLimits, SmtpSettings, SmtpTls},
         transport::{Route, Transport},
     },
 };
 
 use crate::kit::{
-    post::{MESSAGE_ID, NUMBER, mail},
+    post::{MESSAGE_ID, NUMBER, SendUnhurried, mail},
     smtp_server::SmtpServer,
     smtp_sink::{Answer, SmtpSink, Step},
 };
@@ -162,6 +163,45 @@ async fn no_try_takes_longer_than_the_whole_limit() {
     let outcome = transport.send(&mail("ada@example.org")).await;
 
     assert_eq!(outcome, MessageOutcome::Deferred { reply: "the final dot took too long".to_owned(), maybe_accepted: true });
+}
+
+#[tokio::test]
+async fn a_try_that_is_given_up_ends_where_it_is_and_says_so() {
+    for (step, name) in [(Step::Mail, "MAIL"), (Step::Rcpt, "RCPT"), (Step::Data, "DATA"), (Step::Dot, "the final dot")] {
+        let (hanging, other) = (SmtpSink::start(SmtpTls::None).await, SmtpSink::start(SmtpTls::None).await);
+        let mut transport = Route::smtp(vec![hanging.settings(), other.settings()]).unwrap().open();
+        assert_eq!(transport.send(&mail("ada@example.org")).await, sent()); // it hangs on a connection that was used before
+        hanging.script(step, Answer::Stall);
+        let leash = Leash::default();
+
+        let outcome = {
+            let hanging_mail = mail("ada@example.org");
+            let a_try = transport.attempt(&hanging_mail, &leash);
+            let giving_up = async {
+                hanging.until_heard("MAIL", 2).await;
+                while !hanging.has_followed_the_script() {
+                    tokio::task::yield_now().await;
+                }
+                leash.give_up();
+            };
+            tokio::join!(a_try, giving_up).0
+        };
+
+        let reply = format!("{name} took too long, and others waited");
+        assert_eq!(outcome, MessageOutcome::Deferred { reply, maybe_accepted: step == Step::Dot });
+        assert_eq!((hanging.connections(), other.connections()), (1, 0), "it goes nowhere else");
+        assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
+        assert_eq!(hanging.connections(), 2, "that connection is not used again");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_greet_is_said_to_be_one() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.script(Step::Greeting, Answer::Stall);
+    let route = Route::smtp(vec![sink.impatient_settings()]).unwrap();
+    assert_eq!(route.open().send(&mail("ada@example.org")).await, held());
+    assert_eq!(route.alarms(), ["localhost: the greeting or EHLO took too long"]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::{
     lanes::{Held, Lanes, WORKERS, until_below},
     measuring,
     pace::Pace,
+    patience::Patience,
     settling,
 };
 use crate::{
@@ -38,6 +39,7 @@ pub(super) struct Crew {
     /// What no try uses at present; the last one is the warmest.
     idle: RefCell<Vec<Transport>>,
     in_hand: Rc<watch::Sender<usize>>,
+    patience: Patience,
     pub(super) pace: Pace,
 }
 
@@ -60,7 +62,7 @@ impl Crew {
         in_hand: Rc<watch::Sender<usize>>,
     ) -> Self {
         let (lanes, idle, pace) = (Lanes::new(), RefCell::default(), Pace::new());
-        Self { route, applications, settle, renderer, lanes, idle, in_hand, pace }
+        Self { route, applications, settle, renderer, lanes, idle, in_hand, patience: Patience::new(NEEDED_LEASE), pace }
     }
 
     /// Counts `message` as in hand. Its lease is counted from `since`, when it was asked for or handed over.
@@ -112,7 +114,7 @@ impl Crew {
         if !task.has_time_for_a_try() {
             return MessageOutcome::Returned;
         }
-        lane.see_through(place, self.attempt(&task.message)).await
+        lane.see_through(place, &self.patience, self.attempt(&task.message)).await
     }
 
     /// Settles the mail as not tried.
@@ -134,6 +136,13 @@ impl Crew {
     pub(super) fn probe_servers(&self) {
         for server in self.route.due_probes() {
             drop(self.probe(server)); // it goes on by itself
+        }
+    }
+
+    /// Gives up the tries that are overdue while they may be what keeps others from a server.
+    pub(super) fn free_connections(&self) {
+        if !self.takes_mails() || self.patience.is_a_connection_wanted() {
+            self.patience.free_connections();
         }
     }
 
@@ -171,15 +180,18 @@ impl Crew {
             Err(_) => return MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: false },
         };
         fail::fail_point!("mailer.try.before");
-        let mut transport = self.take_transport();
-        let sent = AssertUnwindSafe(transport.send(&mail)).catch_unwind().await;
+        let (mut transport, trying) = (self.take_transport(), self.patience.begin());
+        let sent = AssertUnwindSafe(transport.attempt(&mail, trying.leash())).catch_unwind().await;
         if sent.is_err() {
             error!(application = %message.application, attempt = message.fence, "sending a mail panicked");
             transport = self.route.open();
         }
         self.put_back(transport);
         // the panic may have come after the final dot
-        sent.unwrap_or_else(|_| MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: true })
+        let outcome =
+            sent.unwrap_or_else(|_| MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: true });
+        trying.ended(&outcome);
+        outcome
     }
 
     fn render(&self, message: &LeasedMessage) -> Result<Mail, MessageOutcome> {

@@ -8,7 +8,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::MAX_SENDS;
+use super::{MAX_SENDS, patience::Patience};
 
 /// Workers for mails that were tried before.
 const RETRYING: usize = 4;
@@ -29,6 +29,7 @@ pub(super) struct Lanes {
 
 /// The workers of one kind of mails.
 pub(super) struct Lane {
+    size: usize,
     /// A permit is a worker; closed when nothing more is to be begun.
     workers: Semaphore,
     /// Those of all lanes.
@@ -96,7 +97,7 @@ impl Lanes {
 
 impl Lane {
     fn new(workers: usize, long_tries: Rc<Semaphore>) -> Self {
-        Self { workers: Semaphore::new(workers), long_tries, waiting: Rc::default() }
+        Self { size: workers, workers: Semaphore::new(workers), long_tries, waiting: Rc::default() }
     }
 
     /// Counts a mail that is going to wait for a worker.
@@ -110,22 +111,35 @@ impl Lane {
         Some(Place { _worker: worker, _waiting: waiting })
     }
 
-    /// Awaits a try that holds `place`, which is given up when the try takes long, unless too many do.
-    pub(super) async fn see_through<T>(&self, place: Place<'_>, a_try: impl Future<Output = T>) -> T {
+    /// Awaits a try that holds `place`, which is freed when the try takes long. If too many do, `patience` has to make room first.
+    pub(super) async fn see_through<T>(&self, place: Place<'_>, patience: &Patience, a_try: impl Future<Output = T>) -> T {
         tokio::pin!(a_try);
         tokio::select! {
             biased;
             outcome = &mut a_try => outcome,
-            _long = self.until_long() => {
+            _long = self.until_long(patience) => {
                 drop(place);
                 a_try.await
             }
         }
     }
 
-    async fn until_long(&self) -> SemaphorePermit<'_> {
+    async fn until_long(&self, patience: &Patience) -> SemaphorePermit<'_> {
         sleep(LONG).await;
-        self.long_tries.acquire().await.expect("it is never closed")
+        tokio::select! {
+            biased;
+            place = self.long_tries.acquire() => place.expect("it is never closed"),
+            never = self.make_room(patience) => never,
+        }
+    }
+
+    /// For as long as mails wait for a worker, gives up one try after another that is overdue.
+    async fn make_room(&self, patience: &Patience) -> ! {
+        let mut waiting = self.waiting.subscribe();
+        loop {
+            waiting.wait_for(|count| *count > self.size).await.expect("the sender is borrowed");
+            sleep(patience.give_up_oldest().unwrap_or(LONG)).await;
+        }
     }
 }
 

@@ -8,12 +8,68 @@ use tokio::time::timeout;
 
 use crate::kit::{
     caller::Caller,
-    daemon::Home,
-    smtp_sink::{Answer, POISON, SmtpSink, Step},
+    daemon::{Daemon, Home},
+    smtp_sink::{Answer, Excess, POISON, SmtpSink, Step},
 };
 
 /// Far less than a mail that hangs takes (20 s), far more than one that does not.
 const AT_ONCE: Duration = Duration::from_secs(8);
+/// What a mail may wait while others hang that fill the server: until they are given up, and it is reached. Less than a mail
+/// hangs that nobody gives up.
+const SOON: Duration = Duration::from_secs(16);
+/// What a mail may wait behind a hundred that hang: 8 of them are begun a second. It was 43 s before any was given up.
+const BEHIND_A_HUNDRED: Duration = Duration::from_secs(24);
+/// The most transmissions of one mail that may have been accepted.
+const MOST_TRANSMISSIONS: usize = 3;
+
+/// A daemon, its server, one application whose mails spoil their dialogs, and one whose mails do not.
+struct Post {
+    sink: SmtpSink,
+    _home: Home,
+    _daemon: Daemon,
+    caller: Caller,
+    poisoner: Caller,
+    others: usize,
+}
+
+impl Post {
+    async fn by(sink: SmtpSink) -> Self {
+        let (home, key) = home_of(&sink);
+        let poisoner = home.declare_another_application();
+        home.write("config.toml", &format!("{}\nfrom = \"{POISON}@forum.example\"\n", home.read("config.toml")));
+        let daemon = home.start().await;
+        let (caller, poisoner) = (Caller::of(&daemon, &key), Caller::of(&daemon, &poisoner));
+        Self { sink, _home: home, _daemon: daemon, caller, poisoner, others: 0 }
+    }
+
+    /// Sends one more mail that spoils nothing, and awaits it.
+    async fn another_comes_within(&mut self, patience: Duration) {
+        let address = format!("ada{}@example.org", self.others);
+        self.others += 1;
+        self.caller.start_for(&address).await;
+        let mail = timeout(patience, self.sink.next_mail()).await;
+        let mail = mail.unwrap_or_else(|_| panic!("{address} waited for {} tries of poison", self.tries_of_poison()));
+        assert!(mail.recipient.contains(&address), "{} came before {address}", mail.recipient);
+    }
+
+    async fn is_ready(&self) {
+        let ready = self.caller.get("/health/ready").await;
+        assert_eq!(ready.status, 200, "{}", ready.text);
+    }
+
+    /// How many dialogs were spoiled or are about to be.
+    fn tries_of_poison(&self) -> usize {
+        self.sink.heard().iter().filter(|command| command.starts_with("MAIL") && command.contains(POISON)).count()
+    }
+
+    /// The most often that one and the same mail was sent to the final dot.
+    fn most_transmissions(&self, poisons: usize) -> usize {
+        let numbers = self.sink.numbers();
+        let of_one = |number: &String| numbers.iter().filter(|other| *other == number).count();
+        assert!(numbers.len() >= poisons);
+        numbers.iter().map(of_one).max().unwrap_or_default()
+    }
+}
 
 fn home_of(sink: &SmtpSink) -> (Home, String) {
     Home::with_application(&format!(
@@ -30,28 +86,30 @@ async fn start_poisons(caller: &Caller, count: usize) {
 /// Whether each of the mails started while `poisons` spoil their dialogs comes at once, until these were tried `tries` times
 /// each.
 async fn others_come_at_once(step: Step, answer: Answer, poisons: usize, tries: usize) {
-    let mut sink = SmtpSink::start(SmtpTls::None).await;
-    sink.spoils(step, answer.clone());
-    let (home, key) = home_of(&sink);
-    let poisoner = home.declare_another_application();
-    home.write("config.toml", &format!("{}\nfrom = \"{POISON}@forum.example\"\n", home.read("config.toml")));
-    let daemon = home.start().await;
-    let (caller, poisoner) = (Caller::of(&daemon, &key), Caller::of(&daemon, &poisoner));
-    start_poisons(&poisoner, poisons).await;
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.spoils(step, answer);
+    let mut post = Post::by(sink).await;
+    start_poisons(&post.poisoner, poisons).await;
 
-    let mut others = 0;
-    while others == 0
-        || sink.heard().iter().filter(|command| command.starts_with("MAIL") && command.contains(POISON)).count() < poisons * tries
-    {
-        let address = format!("ada{others}@example.org");
-        caller.start_for(&address).await;
-        let mail = timeout(AT_ONCE, sink.next_mail()).await;
-        let mail = mail.unwrap_or_else(|_| panic!("{address} waited for {answer:?} at {step:?}"));
-        assert!(mail.recipient.contains(&address), "{} came before {address}", mail.recipient);
-        let ready = caller.get("/health/ready").await;
-        assert_eq!(ready.status, 200, "{}", ready.text);
-        others += 1;
+    while post.others == 0 || post.tries_of_poison() < poisons * tries {
+        post.another_comes_within(AT_ONCE).await;
+        post.is_ready().await;
     }
+}
+
+/// Whether others come soon while ten hang, at each of their tries, at a server that allows ten connections.
+async fn others_come_soon_where_ten_fill_the_server(step: Step, excess: Excess) {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.spoils(step, Answer::Stall);
+    sink.allows(10, excess);
+    let mut post = Post::by(sink).await;
+    start_poisons(&post.poisoner, 10).await;
+
+    while post.others == 0 || post.tries_of_poison() < 10 * 3 {
+        post.another_comes_within(SOON).await;
+    }
+    post.is_ready().await;
+    assert!(post.most_transmissions(10) <= MOST_TRANSMISSIONS);
 }
 
 #[tokio::test]
@@ -96,4 +154,28 @@ async fn mails_that_hang_after_the_final_dot_delay_no_others() {
 #[tokio::test]
 async fn mails_that_hang_at_their_recipient_delay_no_others_when_they_are_tried_again() {
     others_come_at_once(Step::Rcpt, Answer::Stall, 10, 2).await;
+}
+
+#[tokio::test]
+async fn a_hundred_mails_that_hang_at_once_delay_others_by_seconds_and_stay_bounded() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.spoils(Step::Dot, Answer::Stall);
+    let mut post = Post::by(sink).await;
+    start_poisons(&post.poisoner, 100).await;
+
+    while post.others == 0 || post.tries_of_poison() < 100 * 2 {
+        post.another_comes_within(BEHIND_A_HUNDRED).await;
+        post.is_ready().await;
+    }
+    assert!(post.most_transmissions(100) <= MOST_TRANSMISSIONS);
+}
+
+#[tokio::test]
+async fn mails_that_fill_a_server_which_refuses_more_connections_delay_others_by_seconds() {
+    others_come_soon_where_ten_fill_the_server(Step::Dot, Excess::Refused).await;
+}
+
+#[tokio::test]
+async fn mails_that_fill_a_server_which_leaves_more_connections_waiting_delay_others_by_seconds() {
+    others_come_soon_where_ten_fill_the_server(Step::Dot, Excess::LeftWaiting).await;
 }

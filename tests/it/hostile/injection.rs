@@ -13,7 +13,7 @@ use proptest::{
 };
 
 use crate::kit::{
-    post::{application, mail, message},
+    post::{SendUnhurried, application, mail, message},
     smtp_sink::{SmtpSink, Step, Taken},
 };
 

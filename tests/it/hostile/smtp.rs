@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use crate::kit::{
     caller::{Caller, number_in},
     daemon::Home,
-    post::{NUMBER, mail},
+    post::{NUMBER, SendUnhurried, mail},
     smtp_sink::{Answer, SmtpSink, Step},
 };
 

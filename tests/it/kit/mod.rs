@@ -21,6 +21,7 @@ pub mod scrape;
 pub mod scripted_gateway;
 pub mod scripted_users;
 pub mod sealed;
+mod smtp_places;
 pub mod smtp_script;
 pub mod smtp_server;
 pub mod smtp_sink;

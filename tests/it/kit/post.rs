@@ -4,10 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use fiador::{
     domain::{
-        Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, Lookup, MessageKey, Moment,
-        Purpose, SecondStep,
+        Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, Lookup, MessageKey,
+        MessageOutcome, Moment, Purpose, SecondStep,
     },
-    mail::rendering::{Mail, Renderer},
+    mail::{
+        leash::Leash,
+        rendering::{Mail, Renderer},
+        transport::Transport,
+    },
 };
 
 pub const NUMBER: &str = "40718293";
@@ -57,4 +61,15 @@ pub fn message(to: &str) -> LeasedMessage {
 
 pub fn mail(to: &str) -> Mail {
     Renderer::default().render(&message(to), &application()).unwrap()
+}
+
+pub trait SendUnhurried {
+    /// A try that nobody gives up.
+    fn send(&mut self, mail: &Mail) -> impl Future<Output = MessageOutcome>;
+}
+
+impl SendUnhurried for Transport {
+    async fn send(&mut self, mail: &Mail) -> MessageOutcome {
+        self.attempt(mail, &Leash::default()).await
+    }
 }

@@ -20,8 +20,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
-use super::smtp_script::Script;
-pub use super::smtp_script::{Answer, POISON, Step};
+pub use super::{
+    smtp_places::Excess,
+    smtp_script::{Answer, POISON, Step},
+};
+use super::{smtp_places::Places, smtp_script::Script};
 
 pub const USER: &str = "fiador";
 pub const PASSWORD: &str = "open sesame";
@@ -58,6 +61,7 @@ pub struct SmtpSink {
 
 struct Shared {
     script: Script,
+    places: Places,
     heard: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
     mails: mpsc::UnboundedSender<Taken>,
@@ -72,6 +76,7 @@ impl SmtpSink {
         let (sender, mails) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             script: Script::default(),
+            places: Places::default(),
             heard: watch::Sender::default(),
             connections: Mutex::default(),
             mails: sender,
@@ -138,6 +143,11 @@ impl SmtpSink {
     /// Answers so to every mail to a [`POISON`] address, at `step`; at MAIL, to every one from such an address.
     pub fn spoils(&self, step: Step, answer: Answer) {
         self.shared.script.spoil(step, answer);
+    }
+
+    /// Serves no more than so many connections at once.
+    pub fn allows(&self, connections: usize, excess: Excess) {
+        self.shared.places.bound(connections, excess);
     }
 
     pub async fn next_mail(&mut self) -> Taken {
@@ -211,6 +221,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 /// One connection. `None` everywhere means that it is over.
 async fn serve(mut socket: TcpStream, shared: Arc<Shared>) -> Option<()> {
+    let _place = shared.places.take(&mut socket).await?;
     if shared.tls == SmtpTls::Implicit {
         let stream = shared.acceptor.accept(socket).await.ok()?;
         return Session::new(stream, &shared, true).talk(true).await.map(drop);
@@ -343,7 +354,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Answer::Forever(text) => self.repeat(text).await,
             Answer::Drip(text) => self.drip(text).await,
             Answer::HangUp => None,
-            Answer::Stall => std::future::pending().await,
+            Answer::Stall => self.stall().await,
         }
     }
 
@@ -357,6 +368,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         loop {
             self.write(much.as_bytes()).await?;
         }
+    }
+
+    /// Until the client hangs up.
+    async fn stall(&mut self) -> Option<bool> {
+        tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await.ok()?;
+        None
     }
 
     async fn drip(&mut self, text: &str) -> Option<bool> {
