@@ -26,6 +26,7 @@ mod measuring;
 mod pace;
 mod patience;
 mod settling;
+mod turns;
 
 use crew::Crew;
 

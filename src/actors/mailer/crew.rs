@@ -14,6 +14,7 @@ use super::{
     pace::Pace,
     patience::Patience,
     settling,
+    turns::Correspondence,
 };
 use crate::{
     domain::{Application, Applications, LeasedMessage, MessageOutcome},
@@ -101,7 +102,7 @@ impl Crew {
         self.lanes.are_closed()
     }
 
-    /// Tries the mail as soon as a worker is idle, and settles it.
+    /// Tries the mail when a worker is idle and it is its turn, and settles it.
     pub(super) async fn see_through(&self, mut task: Task) {
         let outcome = self.try_in_turn(&mut task).await;
         self.settle(&task, outcome).await;
@@ -109,7 +110,8 @@ impl Crew {
 
     async fn try_in_turn(&self, task: &mut Task) -> MessageOutcome {
         let lane = self.lanes.of(task.message.tries);
-        let Some(place) = lane.place(task.waiting.take()).await else { return MessageOutcome::Returned };
+        let correspondence = Correspondence::of(&task.message);
+        let Some(place) = lane.place(correspondence, task.waiting.take()).await else { return MessageOutcome::Returned };
         self.route.next_turn().await;
         if !task.has_time_for_a_try() {
             return MessageOutcome::Returned;

@@ -1,4 +1,4 @@
-//! Who is tried when. New mails have workers of their own, so that those which were put off or spoil their dialogs stand in no
+//! Where a mail is tried. New mails have workers of their own, so that those which were put off or spoil their dialogs stand in no
 //! new mail's way; and a try that takes long gives its worker's place to the next mail while it goes on.
 
 use std::{rc::Rc, time::Duration};
@@ -8,7 +8,11 @@ use tokio::{
     time::sleep,
 };
 
-use super::{MAX_SENDS, patience::Patience};
+use super::{
+    MAX_SENDS,
+    patience::Patience,
+    turns::{Correspondence, Turns, Worker},
+};
 
 /// Workers for mails that were tried before.
 const RETRYING: usize = 4;
@@ -30,8 +34,7 @@ pub(super) struct Lanes {
 /// The workers of one kind of mails.
 pub(super) struct Lane {
     size: usize,
-    /// A permit is a worker; closed when nothing more is to be begun.
-    workers: Semaphore,
+    workers: Turns,
     /// Those of all lanes.
     long_tries: Rc<Semaphore>,
     /// Mails that wait for a worker, or have one.
@@ -42,8 +45,8 @@ pub(super) struct Lane {
 pub(super) struct Held(Rc<watch::Sender<usize>>);
 
 /// A mail's place in its lane, from waiting to the end of its try or until that takes long.
-pub(super) struct Place<'a> {
-    _worker: SemaphorePermit<'a>,
+pub(super) struct Place {
+    _worker: Worker,
     _waiting: Option<Held>,
 }
 
@@ -97,7 +100,7 @@ impl Lanes {
 
 impl Lane {
     fn new(workers: usize, long_tries: Rc<Semaphore>) -> Self {
-        Self { size: workers, workers: Semaphore::new(workers), long_tries, waiting: Rc::default() }
+        Self { size: workers, workers: Turns::new(workers), long_tries, waiting: Rc::default() }
     }
 
     /// Counts a mail that is going to wait for a worker.
@@ -105,14 +108,14 @@ impl Lane {
         Held::counted(&self.waiting)
     }
 
-    /// A worker, in the order of arrival; none when the lane is closed.
-    pub(super) async fn place(&self, waiting: Option<Held>) -> Option<Place<'_>> {
-        let worker = self.workers.acquire().await.ok()?;
+    /// A worker, in its turn; none when the lane is closed.
+    pub(super) async fn place(&self, of: Correspondence, waiting: Option<Held>) -> Option<Place> {
+        let worker = self.workers.worker(of).await?;
         Some(Place { _worker: worker, _waiting: waiting })
     }
 
     /// Awaits a try that holds `place`, which is freed when the try takes long. If too many do, `patience` has to make room first.
-    pub(super) async fn see_through<T>(&self, place: Place<'_>, patience: &Patience, a_try: impl Future<Output = T>) -> T {
+    pub(super) async fn see_through<T>(&self, place: Place, patience: &Patience, a_try: impl Future<Output = T>) -> T {
         tokio::pin!(a_try);
         tokio::select! {
             biased;

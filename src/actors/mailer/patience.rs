@@ -124,7 +124,10 @@ mod tests {
     use futures_util::future::join_all;
     use tokio::time::{Instant, sleep, timeout};
 
-    use super::{super::lanes::Lanes, *};
+    use super::{
+        super::{lanes::Lanes, turns::to},
+        *,
+    };
 
     const LONGEST_TRY: Duration = Duration::from_secs(40);
 
@@ -147,7 +150,7 @@ mod tests {
     async fn tries_until_sent(lanes: &Lanes, patience: &Patience, needs: Duration) -> u32 {
         for tries in 0.. {
             let lane = lanes.of(tries);
-            let place = lane.place(Some(lane.line_up())).await.unwrap();
+            let place = lane.place(to("example.org"), Some(lane.line_up())).await.unwrap();
             if lane.see_through(place, patience, attempt(patience, needs)).await != deferred() {
                 return tries + 1;
             }
