@@ -195,7 +195,7 @@ async fn look_after(crew: Rc<Crew>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !crew.is_stopping() {
         ticks.tick().await;
-        crew.free_connections();
+        crew.free_connections().await;
         crew.probe_servers();
         crew.hang_up_stale().await;
         crew.pace.tick();

@@ -141,10 +141,11 @@ impl Crew {
         }
     }
 
-    /// Gives up the tries that are overdue while they may be what keeps others from a server.
-    pub(super) fn free_connections(&self) {
+    /// Hangs up where nobody speaks, and gives up the tries that are overdue, while they may be what keeps others from a server.
+    pub(super) async fn free_connections(&self) {
         if !self.takes_mails() || self.patience.is_a_connection_wanted() {
             self.patience.free_connections();
+            self.hang_up().await;
         }
     }
 
@@ -168,7 +169,7 @@ impl Crew {
         }
     }
 
-    /// Closes the connections that nobody uses, for good.
+    /// Closes the connections that nobody uses.
     pub(super) async fn hang_up(&self) {
         let transports = self.idle.take();
         futures_util::future::join_all(transports.into_iter().map(async |mut transport| transport.close().await)).await;

@@ -177,3 +177,17 @@ async fn mails_that_fill_a_server_which_refuses_more_connections_delay_others_by
 async fn mails_that_fill_a_server_which_leaves_more_connections_waiting_delay_others_by_seconds() {
     others_come_soon_where_ten_fill_the_server(Step::Dot, Excess::LeftWaiting).await;
 }
+
+#[tokio::test]
+async fn a_server_that_allows_few_connections_is_not_shut_out_by_those_that_are_idle() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.allows(3, Excess::Refused);
+    let mut post = Post::by(sink).await;
+    let starts = (0..30).map(async |n| drop(post.caller.start_for(&format!("ada{n}@example.org")).await));
+    stream::iter(starts).buffer_unordered(16).collect::<Vec<()>>().await;
+
+    for count in 0..30 {
+        timeout(SOON, post.sink.next_mail()).await.unwrap_or_else(|_| panic!("{count} of 30 came"));
+    }
+    post.is_ready().await;
+}
