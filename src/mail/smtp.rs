@@ -209,7 +209,8 @@ impl SmtpLine {
         if let Some(open) = self.reusable(provider).await {
             result = Some(converse(open, mail, deadline).await);
         }
-        if result.as_ref().is_none_or(was_dead_before_the_mail) && deadline.leaves(Duration::ZERO) {
+        let is_to_be_held_again = |result| was_dead_before_the_mail(result) && !deadline.leash.is_given_up();
+        if result.as_ref().is_none_or(is_to_be_held_again) {
             let open = self.connect(provider, deadline).await.map_err(|trouble| Stop { step: Step::Connecting, trouble })?;
             result = Some(converse(open, mail, deadline).await);
         }
