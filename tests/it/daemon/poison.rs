@@ -76,23 +76,24 @@ fn home_of(sink: &SmtpSink) -> (Home, String) {
     ))
 }
 
-async fn start_poisons(caller: &Caller, count: usize) {
-    let starts = (0..count).map(async |n| drop(caller.start_for(&format!("{POISON}{n}@example.org")).await));
+async fn start_some(caller: &Caller, name: &str, count: usize) {
+    let starts = (0..count).map(async |n| drop(caller.start_for(&format!("{name}{n}@example.org")).await));
     stream::iter(starts).buffer_unordered(16).collect::<Vec<()>>().await;
 }
 
 /// Whether each of the mails started while `poisons` spoil their dialogs comes at once, until these were tried `tries` times
 /// each.
-async fn others_come_at_once(step: Step, answer: Answer, poisons: usize, tries: usize) {
+async fn others_come_at_once(step: Step, answer: Answer, poisons: usize, tries: usize) -> Post {
     let sink = SmtpSink::start(SmtpTls::None).await;
     sink.spoils(step, answer);
     let mut post = Post::by(sink).await;
-    start_poisons(&post.poisoner, poisons).await;
+    start_some(&post.poisoner, POISON, poisons).await;
 
     while post.others == 0 || post.tries_of_poison() < poisons * tries {
         post.another_comes_within(AT_ONCE).await;
         post.is_ready().await;
     }
+    post
 }
 
 /// Whether others come soon while ten hang, at each of their tries, at a server that allows ten connections.
@@ -101,7 +102,7 @@ async fn others_come_soon_where_ten_fill_the_server(step: Step, excess: Excess) 
     sink.spoils(step, Answer::Stall);
     sink.allows(10, excess);
     let mut post = Post::by(sink).await;
-    start_poisons(&post.poisoner, 10).await;
+    start_some(&post.poisoner, POISON, 10).await;
 
     while post.others == 0 || post.tries_of_poison() < 10 * 3 {
         post.another_comes_within(SOON).await;
@@ -123,7 +124,7 @@ async fn mails_that_hang_delay_no_others_that_are_tried_again() {
     let (home, key) = home_of(&sink);
     let daemon = home.start().await;
     let caller = Caller::of(&daemon, &key);
-    start_poisons(&caller, 30).await;
+    start_some(&caller, POISON, 30).await;
     sink.until_heard("DATA", 30 * 2).await; // all of them hang again
 
     for n in 0..10 {
@@ -156,15 +157,7 @@ async fn mails_that_hang_at_their_recipient_delay_no_others_when_they_are_tried_
 
 #[tokio::test]
 async fn a_hundred_mails_that_hang_at_once_delay_no_others_and_stay_bounded() {
-    let sink = SmtpSink::start(SmtpTls::None).await;
-    sink.spoils(Step::Dot, Answer::Stall);
-    let mut post = Post::by(sink).await;
-    start_poisons(&post.poisoner, 100).await;
-
-    while post.others == 0 || post.tries_of_poison() < 100 * 2 {
-        post.another_comes_within(AT_ONCE).await;
-        post.is_ready().await;
-    }
+    let post = others_come_at_once(Step::Dot, Answer::Stall, 100, 2).await;
     assert!(post.most_transmissions(100) <= MOST_TRANSMISSIONS);
 }
 
@@ -183,8 +176,7 @@ async fn a_server_that_allows_few_connections_is_not_shut_out_by_those_that_are_
     let sink = SmtpSink::start(SmtpTls::None).await;
     sink.allows(3, Excess::Refused);
     let mut post = Post::by(sink).await;
-    let starts = (0..30).map(async |n| drop(post.caller.start_for(&format!("ada{n}@example.org")).await));
-    stream::iter(starts).buffer_unordered(16).collect::<Vec<()>>().await;
+    start_some(&post.caller, "ada", 30).await;
 
     for count in 0..30 {
         timeout(SOON, post.sink.next_mail()).await.unwrap_or_else(|_| panic!("{count} of 30 came"));
