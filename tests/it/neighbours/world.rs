@@ -81,9 +81,9 @@ impl World {
         Reply::to(self.request(by, Method::GET, path)).await.json()
     }
 
-    /// Returns once all mails are sent, or are not going to be.
+    /// Returns once all mails are sent, or are not going to be. One that failed and is retried counts as deferred.
     pub async fn settle(&self, by: usize) {
-        for status in ["queued", "sending"] {
+        for status in ["queued", "deferred", "sending"] {
             let path = format!("/v1/messages?status={status}");
             until(async || self.get(by, &path).await["messages"] == json!([])).await;
         }
