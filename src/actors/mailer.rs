@@ -6,7 +6,7 @@ use std::{rc::Rc, time::Duration};
 use actix::prelude::*;
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tracing::debug;
 
@@ -21,22 +21,28 @@ use crate::{
 };
 
 mod crew;
+mod hand;
 mod lanes;
 mod measuring;
 mod pace;
-mod patience;
 mod settling;
+mod shares;
+mod tries;
 mod turns;
 
 use crew::Crew;
+use hand::Hand;
+use shares::Correspondence;
 
 /// Workers for new mails, each with a connection of its own.
 pub const MAX_SENDS: usize = 8;
-/// Mails that it takes in hand at once; give its handle for [`MailQueued`] no more permits than this.
-pub const MAX_IN_HAND: u32 = 256;
+/// Mails that are handed over and not done with, at most; give its handle for [`MailQueued`] no more permits than this.
+pub const MAX_HANDED_OVER: u32 = 512;
+/// Mails that it has in hand at once, with those that it claims itself.
+const MAX_IN_HAND: usize = 1536;
 /// How often it looks for mails that nobody handed over.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// How often it looks after servers and connections.
+/// How often it looks after tries, servers and connections.
 const LOOK_AFTER_EVERY: Duration = Duration::from_millis(250);
 /// How long the store may take to give out mails.
 const CLAIM_DEADLINE: Duration = Duration::from_secs(2);
@@ -52,6 +58,8 @@ pub struct Mailer {
     settle: Ask<SettleMessage>,
     /// Mails that are not done with; counted over all lives, because the sends of one outlive it.
     in_hand: Rc<watch::Sender<usize>>,
+    /// Those of them that were handed over.
+    hand: Hand,
     is_draining: bool,
     /// Made anew by each life.
     crew: Rc<Crew>,
@@ -68,7 +76,17 @@ impl Mailer {
     ) -> Self {
         let in_hand = Rc::new(watch::Sender::new(0));
         let crew = Crew::new(route.clone(), applications.clone(), renderer.clone(), settle.clone(), in_hand.clone());
-        Self { route, applications, renderer, claim, settle, in_hand, is_draining: false, crew: Rc::new(crew) }
+        Self {
+            route,
+            applications,
+            renderer,
+            claim,
+            settle,
+            in_hand,
+            hand: Hand::default(),
+            is_draining: false,
+            crew: Rc::new(crew),
+        }
     }
 }
 
@@ -96,14 +114,18 @@ impl Handler<MailQueued> for Mailer {
     type Result = ResponseFuture<Result<(), Failure>>;
 
     fn handle(&mut self, MailQueued { message }: MailQueued, _: &mut Self::Context) -> Self::Result {
-        let refusal = self.refusal();
-        let (crew, task) = (self.crew.clone(), self.crew.take_in_hand(*message, Instant::now()));
+        let handed_over = self.hand.take(Correspondence::of(&message), || self.crew.is_late());
+        let task = self.crew.take_in_hand(*message, Instant::now());
+        let refusal = if self.is_draining { Failure::Unavailable } else { Failure::Overloaded };
+        let Some(handed_over) = handed_over.filter(|_| !self.is_draining) else {
+            let crew = self.crew.clone();
+            actix_rt::spawn(async move { crew.give_back(task).await }); // its permit is free before
+            return Box::pin(std::future::ready(Err(refusal)));
+        };
+        let seen_through = self.crew.see_through(task);
         Box::pin(async move {
-            if let Some(failure) = refusal {
-                crew.give_back(task).await;
-                return Err(failure);
-            }
-            crew.see_through(task).await;
+            let _until_then = handed_over;
+            seen_through.await;
             Ok(())
         })
     }
@@ -155,15 +177,6 @@ impl Handler<Probe> for Mailer {
     fn handle(&mut self, _: Probe, _: &mut Self::Context) -> Self::Result {}
 }
 
-impl Mailer {
-    fn refusal(&self) -> Option<Failure> {
-        if self.is_draining {
-            return Some(Failure::Unavailable);
-        }
-        (*self.in_hand.borrow() >= MAX_IN_HAND as usize).then_some(Failure::Overloaded)
-    }
-}
-
 fn parse_recipient(text: &str) -> Result<EmailAddress, Failure> {
     EmailAddress::parse(text).map_err(|error| Refusal::FieldInvalid { field: "to", mend: error.to_string() }.into())
 }
@@ -188,21 +201,23 @@ async fn poll(crew: Rc<Crew>, claim: Ask<ClaimMessages>) {
     }
 }
 
-/// Probes the mail servers that take no mails, closes connections that nobody uses or that others need more, and measures the
-/// pace.
+/// Gives up the tries that keep others from theirs, probes the mail servers that take no mails, closes connections that nobody
+/// uses, and measures the pace.
 async fn look_after(crew: Rc<Crew>) {
     let mut ticks = interval(LOOK_AFTER_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !crew.is_stopping() {
         ticks.tick().await;
-        crew.free_connections().await;
+        crew.begin();
+        crew.make_room();
         crew.probe_servers();
         crew.hang_up_stale().await;
         crew.pace.tick();
     }
 }
 
-/// Claims what half a second takes, and again while that is being sent, as long as more is due.
+/// Claims what half a second takes, and again while that is being sent, as long as more is due. A few each second in any case: what
+/// keeps others busy may be kept from being tried itself, and those that were put off are due first.
 async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
     while !crew.is_stopping() {
         if !crew.takes_mails() {
@@ -215,7 +230,7 @@ async fn claim_due(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>) {
                 return;
             }
         }
-        crew.until_refill().await;
+        let _ = timeout(POLL_EVERY, crew.until_refill()).await;
     }
 }
 
@@ -233,8 +248,8 @@ async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -
     };
     for message in messages {
         fail::fail_point!("mailer.claim.after");
-        let (crew, task) = (crew.clone(), crew.take_in_hand(message, asked_at));
-        actix_rt::spawn(async move { crew.see_through(task).await });
+        let task = crew.take_in_hand(message, asked_at);
+        actix_rt::spawn(crew.see_through(task));
     }
     may_be_more
 }

@@ -8,7 +8,7 @@ use super::{
     roster::{Place, Roster},
 };
 use crate::{
-    actors::{EmbeddedStore, Gateway, MailAsks, Mailer, Provers, RedisStore, StoreAsks, mailer::MAX_IN_HAND},
+    actors::{EmbeddedStore, Gateway, MailAsks, Mailer, Provers, RedisStore, StoreAsks, mailer::MAX_HANDED_OVER},
     assertions::Assertions,
     audit::AuditLog,
     clock::Clock,
@@ -197,7 +197,7 @@ impl Parts {
         let (route, applications, renderer) = (self.route.clone(), self.applications.clone(), self.renderer.clone());
         let mailer = Mailer::new(route, applications, renderer, store.claim.clone(), store.settle.clone());
         let has_inbox = self.route.inbox().is_some();
-        let mailer = self.guard("mailer", MAX_IN_HAND, mailer);
+        let mailer = self.guard("mailer", MAX_HANDED_OVER, mailer);
         RunningMailer {
             asks: MailAsks { queued: mailer.asks(), readiness: mailer.asks_apart(SIDE_PERMITS) },
             inbox: has_inbox.then(|| mailer.asks_apart(SIDE_PERMITS)),

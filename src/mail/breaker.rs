@@ -18,8 +18,10 @@ use tokio::time::Instant;
 const TROUBLES_IN_A_ROW: u32 = 3;
 /// How recent that moment is.
 const MOMENT_AGO: Duration = Duration::from_secs(1);
-/// How often the way to a server is probed.
+/// How long after a probe that failed the next one is made.
 const PROBE_EACH: Duration = Duration::from_secs(1);
+/// How long a probe is waited for before another is made beside it: a server that is back answers the new one alone.
+const PROBE_BESIDE: Duration = Duration::from_secs(5);
 /// How often a refused login is tried again: too many wrong ones lock accounts.
 const LOGIN_EACH: Duration = Duration::from_secs(30);
 /// Between the tries of two mails at a server in doubt. Long enough to spare the mails if it is the server that fails; short
@@ -41,6 +43,8 @@ struct Inner {
     state: State,
     /// When the last mail got a clear answer.
     sound_at: Option<Instant>,
+    /// When it was last connected to, or a mail got a clear answer.
+    reached_at: Option<Instant>,
     /// Whether the log says that it is open.
     is_told: bool,
     /// When the log last said that it is in doubt.
@@ -56,7 +60,8 @@ enum State {
     Open {
         why: String,
         probe_at: Instant,
-        is_probed: bool,
+        /// Whether no probe is made beside another.
+        is_login: bool,
     },
     InDoubt {
         /// How the last mail broke off; none after a probe.
@@ -90,7 +95,8 @@ pub(super) enum Turn {
 
 impl Breaker {
     pub(super) fn new(name: String) -> Self {
-        let inner = Inner { state: State::Closed { troubles: 0 }, sound_at: None, is_told: false, doubt_told_at: None };
+        let inner =
+            Inner { state: State::Closed { troubles: 0 }, sound_at: None, reached_at: None, is_told: false, doubt_told_at: None };
         Self { name, inner: Mutex::new(inner) }
     }
 
@@ -122,29 +128,38 @@ impl Breaker {
     /// Whether it is time for a probe; if so, whoever asked has to make it.
     pub(super) fn is_probe_due(&self) -> bool {
         match &mut self.inner().state {
-            State::Open { probe_at, is_probed, .. } if !*is_probed && *probe_at <= Instant::now() => {
-                *is_probed = true;
+            State::Open { probe_at, is_login, .. } if *probe_at <= Instant::now() => {
+                *probe_at = Instant::now() + if *is_login { LOGIN_EACH } else { PROBE_BESIDE };
                 true
             }
             _ => false,
         }
     }
 
-    /// What a probe found.
-    pub(super) fn probed(&self, finding: Finding) {
+    /// It was connected to.
+    pub(super) fn reached(&self) {
         let mut inner = self.inner();
-        match finding {
-            Finding::Sound if matches!(inner.state, State::Open { .. }) => {
-                inner.state = State::InDoubt { why: None, next_try: Instant::now() };
-            }
-            Finding::Sound => {}
-            failing => inner.open(&self.name, failing),
+        inner.reached_at = Some(Instant::now());
+        if matches!(inner.state, State::Open { .. }) {
+            inner.state = State::InDoubt { why: None, next_try: Instant::now() };
         }
     }
 
-    /// What the try of a mail found; whether that ended an outage. It decides nothing over an open breaker: it began before.
-    pub(super) fn found(&self, finding: Finding) -> bool {
+    /// A probe that was begun then failed so. It says nothing if another one did better meanwhile.
+    pub(super) fn probe_failed(&self, begun: Instant, finding: Finding) {
         let mut inner = self.inner();
+        if !inner.was_reached_since(begun) {
+            inner.open(&self.name, finding);
+        }
+    }
+
+    /// What the try of a mail that was begun then found; whether that ended an outage. It decides nothing over an open breaker, for
+    /// it began before; and one that was not connected says nothing if another was meanwhile.
+    pub(super) fn found(&self, begun: Instant, finding: Finding) -> bool {
+        let mut inner = self.inner();
+        if matches!(finding, Finding::Unreached(_)) && inner.was_reached_since(begun) {
+            return false;
+        }
         let troubles = match inner.state {
             State::Closed { troubles } => troubles + 1,
             State::InDoubt { .. } => TROUBLES_IN_A_ROW,
@@ -168,6 +183,10 @@ impl Breaker {
 }
 
 impl Inner {
+    fn was_reached_since(&self, begun: Instant) -> bool {
+        self.reached_at.is_some_and(|at| at > begun)
+    }
+
     fn next_turn(&self) -> Turn {
         match self.state {
             State::Open { .. } => Turn::Never,
@@ -180,6 +199,7 @@ impl Inner {
     fn close(&mut self, name: &str) -> bool {
         self.state = State::Closed { troubles: 0 };
         self.sound_at = Some(Instant::now());
+        self.reached_at = self.sound_at;
         let ends_outage = std::mem::take(&mut self.is_told);
         if ends_outage {
             tracing::info!(smtp.host = name, "smtp server takes mails again");
@@ -201,7 +221,7 @@ impl Inner {
             }
             false => tracing::warn!(smtp.host = name, cause = why, "smtp server takes no mails; trying until it does"),
         }
-        self.state = State::Open { why, probe_at: Instant::now() + wait, is_probed: false };
+        self.state = State::Open { why, probe_at: Instant::now() + wait, is_login };
     }
 
     fn doubt(&mut self, name: &str, why: String) {
@@ -238,29 +258,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_cannot_be_connected_to_is_probed_once_a_second_until_it_can() {
-        let breaker = breaker();
-        breaker.found(unreached());
+        let (breaker, begun) = (breaker(), Instant::now());
+        breaker.found(Instant::now(), unreached());
         assert_eq!(breaker.alarm().as_deref(), Some("smtp.example.org: refused"));
         assert_eq!((breaker.next_turn(), breaker.admit(), breaker.is_probe_due()), (Turn::Never, false, false));
 
         advance(Duration::from_secs(1)).await;
         assert!(breaker.is_probe_due() && !breaker.is_probe_due());
-        breaker.probed(Finding::Sound);
+        advance(PROBE_BESIDE).await;
+        assert!(breaker.is_probe_due(), "the first one may wait for an answer that never comes");
+        breaker.reached();
         assert_eq!((breaker.next_turn(), breaker.alarm()), (Turn::Now, None));
+        breaker.probe_failed(begun, unreached());
+        breaker.found(begun, unreached());
+        assert_eq!(breaker.next_turn(), Turn::Now, "it was reached after those were begun");
     }
 
     #[tokio::test(start_paused = true)]
     async fn in_doubt_one_mail_is_begun_after_another_until_one_gets_a_clear_answer() {
         let breaker = breaker();
-        breaker.probed(unreached());
-        breaker.probed(Finding::Sound);
+        breaker.probe_failed(Instant::now(), unreached());
+        breaker.reached();
         for _ in 0..3 {
             assert!(breaker.admit() && !breaker.admit());
             assert_eq!(breaker.next_turn(), Turn::At(Instant::now() + BETWEEN_TRIES));
-            breaker.found(spoiled());
+            breaker.found(Instant::now(), spoiled());
             advance(BETWEEN_TRIES).await;
         }
-        assert!(breaker.found(Finding::Sound), "it ended an outage");
+        assert!(breaker.found(Instant::now(), Finding::Sound), "it ended an outage");
         assert!(breaker.admit() && breaker.admit());
     }
 
@@ -268,42 +293,42 @@ mod tests {
     async fn mails_that_break_off_open_nothing_and_bring_it_into_doubt_at_the_third_in_a_row() {
         let breaker = breaker();
         for finding in [spoiled(), spoiled(), Finding::Sound, spoiled(), spoiled()] {
-            breaker.found(finding);
+            breaker.found(Instant::now(), finding);
             assert_eq!((breaker.next_turn(), breaker.alarm()), (Turn::Now, None));
         }
         for _ in 0..10 {
-            breaker.found(spoiled());
+            breaker.found(Instant::now(), spoiled());
         }
         assert_eq!(breaker.next_turn(), Turn::At(Instant::now() + BETWEEN_TRIES));
         assert_eq!(breaker.alarm().as_deref(), Some("smtp.example.org: mails break off there: connection closed"));
-        assert!(!breaker.found(Finding::Sound), "there was no outage");
+        assert!(!breaker.found(Instant::now(), Finding::Sound), "there was no outage");
         assert_eq!(breaker.alarm(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_in_doubt_that_cannot_be_connected_to_is_open_again() {
         let breaker = breaker();
-        breaker.probed(unreached());
-        breaker.probed(Finding::Sound);
-        breaker.found(unreached());
+        breaker.probe_failed(Instant::now(), unreached());
+        breaker.reached();
+        breaker.found(Instant::now(), unreached());
         assert_eq!(breaker.next_turn(), Turn::Never);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_took_a_mail_a_moment_ago_may_refuse_a_connection() {
         let breaker = breaker();
-        breaker.found(Finding::Sound);
-        breaker.found(unreached());
+        breaker.found(Instant::now(), Finding::Sound);
+        breaker.found(Instant::now(), unreached());
         assert_eq!(breaker.next_turn(), Turn::Now);
         advance(Duration::from_secs(1)).await;
-        breaker.found(unreached());
+        breaker.found(Instant::now(), unreached());
         assert_eq!(breaker.next_turn(), Turn::Never);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_login_is_tried_again_each_half_minute() {
         let breaker = breaker();
-        breaker.found(Finding::LoginRefused("535 no".to_owned()));
+        breaker.found(Instant::now(), Finding::LoginRefused("535 no".to_owned()));
         advance(Duration::from_secs(29)).await;
         assert!(!breaker.is_probe_due());
         advance(Duration::from_secs(1)).await;
@@ -313,8 +338,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_try_that_began_before_decides_nothing_over_an_open_one() {
         let breaker = breaker();
-        breaker.found(unreached());
-        assert!(!breaker.found(Finding::Sound));
+        breaker.found(Instant::now(), unreached());
+        assert!(!breaker.found(Instant::now(), Finding::Sound));
         assert_eq!(breaker.next_turn(), Turn::Never);
     }
 }

@@ -26,7 +26,7 @@ pub enum Stage {
 
 impl Default for Leash {
     fn default() -> Self {
-        Self { given_up: CancellationToken::new(), stage: Mutex::new((Stage::Speaking, Instant::now())) }
+        Self { given_up: CancellationToken::new(), stage: Mutex::new((Stage::Connecting, Instant::now())) }
     }
 }
 
@@ -52,7 +52,8 @@ impl Leash {
         (stage, since.elapsed())
     }
 
-    pub(super) fn reach(&self, stage: Stage) {
+    /// It has come so far.
+    pub fn reach(&self, stage: Stage) {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = (stage, Instant::now());
     }
 }

@@ -7,7 +7,9 @@ pub mod smtp;
 pub mod templates;
 pub mod transport;
 
+mod answers;
 mod breaker;
+mod capacity;
 mod checking;
 mod connecting;
 mod dialog;

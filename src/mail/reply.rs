@@ -49,6 +49,11 @@ impl Trouble {
         }
     }
 
+    /// Whether it is about our login.
+    pub(super) fn is_of_login(&self) -> bool {
+        matches!(self, Self::Login { .. })
+    }
+
     /// Whether no server is to be given this mail again.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Refused { code: 500..=599, .. })

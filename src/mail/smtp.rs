@@ -26,7 +26,9 @@ use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::{
+    answers::{Answers, Step, Stop},
     breaker::Finding,
+    capacity::Counted,
     leash::{Leash, Stage},
     providers::Providers,
     rendering::Mail,
@@ -36,10 +38,13 @@ use crate::domain::{IdentityNumber, MessageOutcome};
 
 /// A connection that was not used for so long is closed: servers hang up on idle clients after minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
+/// How long the first answer may take, at least, on a connection that carried a mail before. It may hang, and another one is soon
+/// made.
+const FIRST_ANSWER: Duration = Duration::from_secs(3);
+/// So many times as long as it took for the mail before.
+const TIMES_THE_LAST: u32 = 2;
 /// How long a server may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// What applications are told while no server can be tried: which and why is the operator's to know.
-const NO_SERVER: &str = "no mail server can be used at present";
 
 /// An SMTP server and how to speak to it.
 #[derive(Clone)]
@@ -134,6 +139,9 @@ struct Open {
     connection: AsyncSmtpConnection,
     limits: SmtpLimits,
     used_at: Instant,
+    /// How long the first answer to the last mail took; none before a mail.
+    first_took: Option<Duration>,
+    _counted: Counted,
 }
 
 impl fmt::Debug for Open {
@@ -142,24 +150,12 @@ impl fmt::Debug for Open {
     }
 }
 
-/// Where a dialog stopped, and why.
-struct Stop {
-    step: Step,
-    trouble: Trouble,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// There was no connection that could carry mail.
-    Connecting,
-    /// Nothing of this mail has been accepted: it may be tried again at once over another connection.
-    Sender,
-    /// The recipient, or the wish to send data.
-    Envelope,
-    /// The mail itself, but not its end.
-    Content,
-    /// The final dot was sent, or may have been.
-    FinalDot,
+impl Open {
+    /// How long the first answer to the next mail may take.
+    fn first_limit(&self) -> Duration {
+        let again = self.first_took.map(|took| FIRST_ANSWER.max(took * TIMES_THE_LAST));
+        again.map_or(self.limits.command, |again| again.min(self.limits.command))
+    }
 }
 
 impl SmtpLine {
@@ -175,13 +171,20 @@ impl SmtpLine {
         let mut answers = Answers::default();
         for (index, provider) in providers.iter().enumerate() {
             let has_time = answers.is_empty() || deadline.leaves(provider.limits().after_final_dot);
-            if !has_time || !provider.breaker.admit() {
+            let is_full = !self.is_connected_to(index) && !provider.capacity.has_room();
+            let is_left_to_others = is_full && index + 1 < providers.len();
+            if !has_time || is_left_to_others || !provider.breaker.admit() {
                 answers.passed_over = true;
                 continue;
             }
+            let begun = Instant::now();
             let result = self.try_with(index, mail, deadline).await;
+            if matches!(&result, Err(stop) if stop.is_of_no_connection()) && provider.capacity.refused() {
+                answers.passed_over = true; // it serves others of ours
+                continue;
+            }
             let settings = &provider.server.settings;
-            if provider.breaker.found(result.as_ref().map_or_else(|stop| stop.finding(settings), |_| Finding::Sound)) {
+            if provider.breaker.found(begun, result.as_ref().map_or_else(|stop| stop.finding(settings), |_| Finding::Sound)) {
                 providers.note_recovery();
             }
             let kept = |text: &str| settings.kept(text, mail.number.as_ref());
@@ -190,6 +193,15 @@ impl SmtpLine {
             }
         }
         answers.outcome()
+    }
+
+    /// Whether there is a connection.
+    pub fn is_connected(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn is_connected_to(&self, provider: usize) -> bool {
+        self.open.as_ref().is_some_and(|open| open.provider == provider)
     }
 
     /// Whether there is a connection that nobody has used for long.
@@ -209,8 +221,8 @@ impl SmtpLine {
         if let Some(open) = self.reusable(provider).await {
             result = Some(converse(open, mail, deadline).await);
         }
-        let is_to_be_held_again = |result| was_dead_before_the_mail(result) && !deadline.leash.is_given_up();
-        if result.as_ref().is_none_or(is_to_be_held_again) {
+        let was_dead = |result: &Result<_, Stop>| result.as_ref().is_err_and(Stop::was_dead_before_the_mail);
+        if result.as_ref().is_none_or(|result| was_dead(result) && !deadline.leash.is_given_up()) {
             let open = self.connect(provider, deadline).await.map_err(|trouble| Stop { step: Step::Connecting, trouble })?;
             result = Some(converse(open, mail, deadline).await);
         }
@@ -224,7 +236,7 @@ impl SmtpLine {
         if self.is_stale() {
             self.open = None;
         }
-        if self.open.as_ref().is_some_and(|open| open.provider != provider) {
+        if !self.is_connected_to(provider) {
             self.close().await;
         }
         self.open.as_mut()
@@ -233,9 +245,14 @@ impl SmtpLine {
     async fn connect(&mut self, provider: usize, deadline: Deadline<'_>) -> Result<&mut Open, Trouble> {
         self.open = None;
         deadline.leash.reach(Stage::Connecting);
-        let server = &self.providers[provider].server;
-        let connection = server.connect(deadline).await?;
-        Ok(self.open.insert(Open { provider, connection, limits: server.settings.limits, used_at: Instant::now() }))
+        let its = &self.providers[provider];
+        let (begun, limits) = (Instant::now(), its.limits());
+        let is_last = provider + 1 == self.providers.len();
+        let patience = if is_last && !its.capacity.has_others() { limits.whole } else { its.capacity.patience() };
+        let connecting = Box::pin(its.server.connect(deadline)); // large, and rare
+        let connection = deadline.within(patience, "a connection", connecting).await?;
+        let counted = its.connected(begun.elapsed());
+        Ok(self.open.insert(Open { provider, connection, limits, used_at: Instant::now(), first_took: None, _counted: counted }))
     }
 
     /// Leaves the connection ready for the next mail, or drops it.
@@ -258,67 +275,11 @@ pub(super) async fn say_goodbye(mut connection: AsyncSmtpConnection) {
     let _ = timeout(FAREWELL, connection.quit()).await;
 }
 
-/// A connection that the server gave up while it was idle tells so at the first command.
-fn was_dead_before_the_mail(result: &Result<String, Stop>) -> bool {
-    matches!(result, Err(stop) if stop.step == Step::Sender && stop.trouble.ends_connection())
-}
-
-impl Stop {
-    fn finding(&self, settings: &SmtpSettings) -> Finding {
-        let why = settings.kept(&self.trouble.to_string(), None);
-        if self.step == Step::Connecting { self.trouble.finding_of_connecting(why) } else { self.trouble.finding(why) }
-    }
-}
-
-/// What the servers that were tried so far said, when none of it was the end of the try.
-#[derive(Default)]
-struct Answers {
-    /// Not now; the newest of several.
-    later: Option<String>,
-    /// Nowhere where this was said.
-    unsupported: Option<String>,
-    /// Whether some server said nothing of the mail: it could not be tried, or its operator has to look after it first.
-    passed_over: bool,
-}
-
-impl Answers {
-    fn is_empty(&self) -> bool {
-        self.later.is_none() && self.unsupported.is_none() && !self.passed_over
-    }
-
-    /// The outcome, if the next server is not to be tried.
-    fn take(&mut self, result: Result<String, Stop>, kept: impl Fn(&str) -> String) -> Option<MessageOutcome> {
-        let Stop { step, trouble } = match result {
-            Ok(reply) => return Some(MessageOutcome::Sent(kept(&reply))),
-            Err(stop) => stop,
-        };
-        let reply = kept(&trouble.to_string());
-        match trouble {
-            _ if step == Step::Connecting => self.passed_over = true,
-            Trouble::Login { .. } => self.passed_over = true,
-            Trouble::Unsupported(_) => self.unsupported = Some(reply),
-            Trouble::Broken(_) if step == Step::FinalDot => {
-                return Some(MessageOutcome::Deferred { reply, maybe_accepted: true });
-            }
-            _ if trouble.is_final() => return Some(MessageOutcome::Refused(reply)),
-            Trouble::Broken(_) | Trouble::Refused { .. } => self.later = Some(reply),
-        }
-        None
-    }
-
-    fn outcome(self) -> MessageOutcome {
-        match (self.later, self.unsupported) {
-            (Some(reply), _) => MessageOutcome::Deferred { reply, maybe_accepted: false },
-            (None, Some(reply)) if !self.passed_over => MessageOutcome::Refused(reply),
-            _ => MessageOutcome::Held(NO_SERVER.to_owned()),
-        }
-    }
-}
-
 /// One try over a connection that somebody else made.
 #[cfg(feature = "testing")]
 pub(super) async fn send_over(connection: AsyncSmtpConnection, settings: &SmtpSettings, mail: &Mail) -> MessageOutcome {
-    let mut open = Open { provider: 0, connection, limits: settings.limits, used_at: Instant::now() };
+    let (limits, counted) = (settings.limits, Arc::new(super::capacity::Capacity::new()).connected(Duration::ZERO));
+    let mut open = Open { provider: 0, connection, limits, used_at: Instant::now(), first_took: None, _counted: counted };
     let result = converse(&mut open, mail, Deadline::after(settings.limits.whole, &Leash::default())).await;
     let mut answers = Answers::default();
     answers.take(result, |text| settings.kept(text, mail.number.as_ref())).unwrap_or_else(|| answers.outcome())
@@ -326,14 +287,17 @@ pub(super) async fn send_over(connection: AsyncSmtpConnection, settings: &SmtpSe
 
 /// MAIL, RCPT, DATA and the mail. `Ok` has the reply to the final dot.
 async fn converse(open: &mut Open, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
-    let Open { connection, limits, .. } = open;
+    let first_limit = open.first_limit();
+    let Open { connection, limits, first_took, .. } = open;
     deadline.leash.reach(Stage::Speaking);
     let at = |step| move |trouble: Trouble| Stop { step, trouble: trouble.while_sending() };
 
     let parameters = mail_parameters(connection, mail).map_err(at(Step::Envelope))?;
     let sender = MailFrom::new(mail.envelope.from().cloned(), parameters);
     fail::fail_point!("smtp.mail.before");
-    let reply = deadline.within(limits.command, "MAIL", connection.command(sender)).await;
+    let begun = Instant::now();
+    let reply = deadline.within(first_limit, "MAIL", connection.command(sender)).await;
+    *first_took = Some(begun.elapsed());
     fail::fail_point!("smtp.mail.after");
     expect(reply, Severity::PositiveCompletion).map_err(at(Step::Sender))?;
 

@@ -71,6 +71,14 @@ impl Route {
         }
     }
 
+    /// How many connections may carry mails at once, as far as is known.
+    pub fn connections(&self) -> usize {
+        match &self.0 {
+            Way::Smtp(providers) => providers.connections(),
+            Way::Memory(_) => usize::MAX,
+        }
+    }
+
     /// Each server that takes no mails, or where they break off, and why; for the operator, without address.
     pub fn alarms(&self) -> Vec<String> {
         match &self.0 {
@@ -130,6 +138,14 @@ impl Transport {
                 inbox.capture(mail);
                 MessageOutcome::Captured
             }
+        }
+    }
+
+    /// Whether it can be used for a mail without a new connection.
+    pub fn is_connected(&self) -> bool {
+        match self {
+            Self::Smtp(line) => line.is_connected(),
+            Self::Memory(_) => true,
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use actix::prelude::*;
 use fiador::{
-    actors::mailer::{MAX_IN_HAND, MAX_SENDS, Mailer},
+    actors::mailer::{MAX_HANDED_OVER, MAX_SENDS, Mailer},
     domain::{ApplicationName, LeasedMessage, MessageOutcome, Moment, Refusal},
     live::Live,
     mail::{
@@ -40,7 +40,7 @@ fn start_mailer(route: Route, store: &StoreHandle) -> Guarded<Mailer> {
         store.claim(),
         store.settle(),
     );
-    start("mailer", Policy::default(), MAX_IN_HAND, |_| {}, |_| mailer)
+    start("mailer", Policy::default(), MAX_HANDED_OVER, |_| {}, |_| mailer)
 }
 
 fn inbox() -> Inbox {

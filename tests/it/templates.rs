@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use fiador::{
-    actors::mailer::{MAX_IN_HAND, Mailer},
+    actors::mailer::{MAX_HANDED_OVER, Mailer},
     config::Config,
     domain::{Application, IdentityNumber, LeasedMessage, Locale, MessageOutcome, Moment, Purpose},
     live::Live,
@@ -398,7 +398,7 @@ async fn a_preview_is_what_the_mailer_sends_for_the_same_number() {
     let renderer = Live::new(Renderer::new(templates));
     let applications = Live::new(applications.into_iter().map(Arc::new).collect());
     let mailer = Mailer::new(route, applications, renderer, store.claim(), store.settle());
-    let mailer = start("mailer", Policy::default(), MAX_IN_HAND, |_| {}, |_| mailer);
+    let mailer = start("mailer", Policy::default(), MAX_HANDED_OVER, |_| {}, |_| mailer);
 
     mailer.asks().ask(MailQueued { message: Box::new(message) }, Duration::from_secs(60)).await.unwrap();
 

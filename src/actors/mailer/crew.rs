@@ -4,17 +4,22 @@
 use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
-use tracing::{error, info};
+use tokio::{
+    sync::{Semaphore, oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tracing::{debug, error, info};
 
 use super::{
     MAX_IN_HAND,
-    lanes::{Held, Lanes, WORKERS, until_below},
+    lanes::{self, Lanes, WORKERS},
     measuring,
     pace::Pace,
-    patience::Patience,
     settling,
-    turns::Correspondence,
+    shares::Correspondence,
+    tries::Trying,
+    turns::Place,
 };
 use crate::{
     domain::{Application, Applications, LeasedMessage, MessageOutcome},
@@ -29,6 +34,10 @@ use crate::{
 
 /// A mail is only tried with this much of its lease left: as long as a try may take.
 const NEEDED_LEASE: Duration = Duration::from_secs(40);
+/// Mails that are claimed each second at least.
+const FEWEST_CLAIMED: usize = 4;
+/// Mails that are given back at once: those that were claimed together lose their patience together.
+const GIVEN_BACK_AT_ONCE: usize = 8;
 const INTERNAL_ERROR: &str = "internal error";
 
 pub(super) struct Crew {
@@ -40,7 +49,7 @@ pub(super) struct Crew {
     /// What no try uses at present; the last one is the warmest.
     idle: RefCell<Vec<Transport>>,
     in_hand: Rc<watch::Sender<usize>>,
-    patience: Patience,
+    giving_back: Semaphore,
     pub(super) pace: Pace,
 }
 
@@ -49,9 +58,16 @@ pub(super) struct Task {
     message: LeasedMessage,
     /// When its lease runs out.
     ends_at: Instant,
-    /// In its lane; taken along to its worker.
-    waiting: Option<Held>,
     _held: Held,
+}
+
+/// Counts until it is dropped.
+pub(super) struct Held(Rc<watch::Sender<usize>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Crew {
@@ -62,29 +78,38 @@ impl Crew {
         settle: Ask<SettleMessage>,
         in_hand: Rc<watch::Sender<usize>>,
     ) -> Self {
-        let (lanes, idle, pace) = (Lanes::new(), RefCell::default(), Pace::new());
-        Self { route, applications, settle, renderer, lanes, idle, in_hand, patience: Patience::new(NEEDED_LEASE), pace }
+        let (lanes, idle, pace) = (Lanes::new(NEEDED_LEASE), RefCell::default(), Pace::new());
+        let giving_back = Semaphore::new(GIVEN_BACK_AT_ONCE);
+        Self { route, applications, settle, renderer, lanes, idle, in_hand, giving_back, pace }
     }
 
     /// Counts `message` as in hand. Its lease is counted from `since`, when it was asked for or handed over.
     pub(super) fn take_in_hand(&self, message: LeasedMessage, since: Instant) -> Task {
         let ends_at = since + message.leased_until.since(message.leased_at);
-        let waiting = Some(self.lanes.of(message.tries).line_up());
-        Task { message, ends_at, waiting, _held: self.hold() }
+        Task { message, ends_at, _held: self.hold() }
     }
 
     pub(super) fn hold(&self) -> Held {
-        Held::counted(&self.in_hand)
+        self.in_hand.send_modify(|count| *count += 1);
+        Held(self.in_hand.clone())
     }
 
-    /// How many more may be claimed. Those that only wait for the store to note their outcome keep no worker busy.
+    /// How many more may be claimed. Those that only wait for the store to note their outcome keep no worker busy, nor do those
+    /// that others of their kind keep from being tried: behind them, others may be due.
     pub(super) fn room(&self) -> usize {
-        self.lanes.room(self.pace.at_once()).min((MAX_IN_HAND as usize).saturating_sub(*self.in_hand.borrow()))
+        let room = self.lanes.room(self.pace.at_once()).max(FEWEST_CLAIMED);
+        room.min(MAX_IN_HAND.saturating_sub(*self.in_hand.borrow()))
+    }
+
+    /// Whether mails wait for long.
+    pub(super) fn is_late(&self) -> bool {
+        self.lanes.are_late()
     }
 
     /// Returns when it is time to claim the next.
     pub(super) async fn until_refill(&self) {
-        until_below(&self.in_hand, MAX_IN_HAND as usize).await;
+        let is_room = |count: &usize| *count < MAX_IN_HAND;
+        self.in_hand.subscribe().wait_for(is_room).await.expect("the sender is borrowed");
         self.lanes.until_refill(self.pace.refill_below()).await;
     }
 
@@ -102,21 +127,35 @@ impl Crew {
         self.lanes.are_closed()
     }
 
-    /// Tries the mail when a worker is idle and it is its turn, and settles it.
-    pub(super) async fn see_through(&self, mut task: Task) {
-        let outcome = self.try_in_turn(&mut task).await;
-        self.settle(&task, outcome).await;
+    /// Lets the mail wait for its turn from now on; tries it then, and settles it.
+    pub(super) fn see_through(self: &Rc<Self>, task: Task) -> impl Future<Output = ()> + 'static {
+        let (crew, of) = (self.clone(), Correspondence::of(&task.message));
+        let place = self.lanes.line_up(of, task.message.tries, task.message.queued_at);
+        async move {
+            let outcome = crew.try_in_turn(&task, place).await;
+            crew.begin();
+            crew.settle(&task, outcome).await;
+        }
     }
 
-    async fn try_in_turn(&self, task: &mut Task) -> MessageOutcome {
-        let lane = self.lanes.of(task.message.tries);
-        let correspondence = Correspondence::of(&task.message);
-        let Some(place) = lane.place(correspondence, task.waiting.take()).await else { return MessageOutcome::Returned };
+    async fn try_in_turn(&self, task: &Task, place: oneshot::Receiver<Place>) -> MessageOutcome {
+        let Ok(Ok(Place { trying, worker })) = timeout(task.patience(), place).await else { return MessageOutcome::Returned };
         self.route.next_turn().await;
-        if !task.has_time_for_a_try() {
+        if task.patience().is_zero() {
             return MessageOutcome::Returned;
         }
-        lane.see_through(place, &self.patience, self.attempt(&task.message)).await
+        // boxed, so that those who wait take no more memory than their mails
+        lanes::see_through(worker, Box::pin(self.attempt(&task.message, &trying))).await
+    }
+
+    /// Begins what there is room for.
+    pub(super) fn begin(&self) {
+        self.lanes.begin(self.route.connections());
+    }
+
+    /// Gives up tries that are overdue and keep others from theirs.
+    pub(super) fn make_room(&self) {
+        self.lanes.make_room();
     }
 
     /// Settles the mail as not tried.
@@ -141,14 +180,6 @@ impl Crew {
         }
     }
 
-    /// Hangs up where nobody speaks, and gives up the tries that are overdue, while they may be what keeps others from a server.
-    pub(super) async fn free_connections(&self) {
-        if !self.takes_mails() || self.patience.is_a_connection_wanted() {
-            self.patience.free_connections();
-            self.hang_up().await;
-        }
-    }
-
     fn probe(&self, server: usize) -> JoinHandle<bool> {
         let route = self.route.clone();
         actix_rt::spawn(async move { route.probe(server).await })
@@ -165,7 +196,6 @@ impl Crew {
         if let Some(position) = stale {
             let mut transport = self.idle.borrow_mut().remove(position);
             transport.close().await;
-            self.idle.borrow_mut().insert(0, transport);
         }
     }
 
@@ -176,14 +206,14 @@ impl Crew {
     }
 
     /// One try. A panic of one mail is no other mail's concern: the next one gets a fresh connection.
-    async fn attempt(&self, message: &LeasedMessage) -> MessageOutcome {
+    async fn attempt(&self, message: &LeasedMessage, trying: &Trying) -> MessageOutcome {
         let mail = match std::panic::catch_unwind(AssertUnwindSafe(|| self.render(message))) {
             Ok(Ok(mail)) => mail,
             Ok(Err(outcome)) => return outcome,
             Err(_) => return MessageOutcome::Deferred { reply: INTERNAL_ERROR.to_owned(), maybe_accepted: false },
         };
         fail::fail_point!("mailer.try.before");
-        let (mut transport, trying) = (self.take_transport(), self.patience.begin());
+        let mut transport = self.take_transport();
         let sent = AssertUnwindSafe(transport.attempt(&mail, trying.leash())).catch_unwind().await;
         if sent.is_err() {
             error!(application = %message.application, attempt = message.fence, "sending a mail panicked");
@@ -216,8 +246,11 @@ impl Crew {
         self.idle.borrow_mut().pop().unwrap_or_else(|| self.route.open())
     }
 
-    /// Keeps one for each worker, and hangs up on those beyond.
+    /// Keeps those that are connected, one for each worker, and hangs up on those beyond.
     fn put_back(&self, mut transport: Transport) {
+        if !transport.is_connected() {
+            return;
+        }
         if self.idle.borrow().len() < WORKERS {
             self.idle.borrow_mut().push(transport);
         } else {
@@ -227,8 +260,14 @@ impl Crew {
 
     async fn settle(&self, task: &Task, outcome: MessageOutcome) {
         let Task { message, ends_at, .. } = task;
-        info!(application = %message.application, attempt = message.fence, outcome = ?outcome, "a mail is done with");
+        let is_given_back = matches!(outcome, MessageOutcome::Returned);
+        if is_given_back {
+            debug!(application = %message.application, attempt = message.fence, "a mail is given back untried");
+        } else {
+            info!(application = %message.application, attempt = message.fence, outcome = ?outcome, "a mail is done with");
+        }
         measuring::count(&outcome, task.age());
+        let _one_of_few = if is_given_back { self.giving_back.acquire().await.ok() } else { None };
         let was_tried = !matches!(outcome, MessageOutcome::Returned | MessageOutcome::Held(_));
         if was_tried {
             self.pace.note();
@@ -248,7 +287,8 @@ impl Task {
         leased_at.since(queued_at) + taken_at.elapsed()
     }
 
-    fn has_time_for_a_try(&self) -> bool {
-        self.ends_at.saturating_duration_since(Instant::now()) >= NEEDED_LEASE
+    /// How long it may wait and still leave a try its time.
+    fn patience(&self) -> Duration {
+        self.ends_at.saturating_duration_since(Instant::now()).saturating_sub(NEEDED_LEASE)
     }
 }

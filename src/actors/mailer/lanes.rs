@@ -1,151 +1,168 @@
 //! Where a mail is tried. New mails have workers of their own, so that those which were put off or spoil their dialogs stand in no
-//! new mail's way; and a try that takes long gives its worker's place to the next mail while it goes on.
+//! new mail's way; and a try that takes long leaves its worker to the next mail while it goes on.
 
 use std::{rc::Rc, time::Duration};
 
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, watch},
-    time::sleep,
+    sync::{Notify, oneshot},
+    time::timeout,
 };
 
 use super::{
     MAX_SENDS,
-    patience::Patience,
-    turns::{Correspondence, Turns, Worker},
+    shares::Correspondence,
+    tries::Tries,
+    turns::{Place, Turns, Worker},
 };
+use crate::domain::Moment;
 
 /// Workers for mails that were tried before.
 const RETRYING: usize = 4;
 /// Those of all lanes.
 pub(super) const WORKERS: usize = MAX_SENDS + RETRYING;
-/// Tries that may take long at once, besides those that have a worker. All in all that is 48 connections; Postfix allows a client
-/// 50.
-const LONG_TRIES: usize = 36;
-/// A try that takes longer than this takes long.
-const LONG: Duration = Duration::from_secs(1);
+/// A try that takes longer than this takes long: few mails do, and a worker that hangs with one is soon free again.
+const LONG: Duration = Duration::from_millis(250);
 /// Mails tried before that wait for a worker at most, while more are claimed.
 const MOST_RETRIES_WAITING: usize = 128;
 
 pub(super) struct Lanes {
-    new: Lane,
-    tried: Lane,
-}
-
-/// The workers of one kind of mails.
-pub(super) struct Lane {
-    size: usize,
-    workers: Turns,
-    /// Those of all lanes.
-    long_tries: Rc<Semaphore>,
-    /// Mails that wait for a worker, or have one.
-    waiting: Rc<watch::Sender<usize>>,
-}
-
-/// Counts until it is dropped.
-pub(super) struct Held(Rc<watch::Sender<usize>>);
-
-/// A mail's place in its lane, from waiting to the end of its try or until that takes long.
-pub(super) struct Place {
-    _worker: Worker,
-    _waiting: Option<Held>,
-}
-
-impl Held {
-    pub(super) fn counted(count: &Rc<watch::Sender<usize>>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
+    new: Turns,
+    tried: Turns,
+    tries: Rc<Tries>,
+    changed: Rc<Notify>,
 }
 
 impl Lanes {
-    pub(super) fn new() -> Self {
-        let long_tries = Rc::new(Semaphore::new(LONG_TRIES));
-        Self { new: Lane::new(MAX_SENDS, long_tries.clone()), tried: Lane::new(RETRYING, long_tries) }
+    /// For tries that take no longer than `longest_try`.
+    pub(super) fn new(longest_try: Duration) -> Self {
+        let (tries, changed) = (Rc::new(Tries::new(longest_try)), Rc::new(Notify::new()));
+        let lane = |workers| Turns::new(workers, tries.clone(), changed.clone());
+        Self { new: lane(MAX_SENDS), tried: lane(RETRYING), tries, changed }
     }
 
-    /// Where a mail goes that was tried so often.
-    pub(super) fn of(&self, tries: u32) -> &Lane {
-        if tries == 0 { &self.new } else { &self.tried }
+    /// A place for a mail that was tried so often and asked for then, when it is its turn; as [`Turns::line_up`].
+    pub(super) fn line_up(&self, of: Correspondence, tries: u32, asked_at: Moment) -> oneshot::Receiver<Place> {
+        let lane = if tries == 0 { &self.new } else { &self.tried };
+        lane.line_up(of, tries, asked_at)
+    }
+
+    /// Begins what there is room for when so many connections may be used.
+    pub(super) fn begin(&self, connections: usize) {
+        self.tries.allow(connections);
+        self.new.begin();
+        self.tried.begin();
+    }
+
+    /// Gives up tries that are overdue and keep others from theirs.
+    pub(super) fn make_room(&self) {
+        self.new.make_room();
+        self.tried.make_room();
     }
 
     /// Begins nothing more: who waits for a worker gets none.
     pub(super) fn close(&self) {
-        self.new.workers.close();
-        self.tried.workers.close();
+        self.new.close();
+        self.tried.close();
     }
 
     pub(super) fn are_closed(&self) -> bool {
-        self.new.workers.is_closed()
+        self.new.is_closed()
     }
 
     /// How many mails may be taken in when `at_once` new ones are to wait or be tried, at most. Which kind they will be of is not
     /// known before.
     pub(super) fn room(&self, at_once: usize) -> usize {
-        let tried = MOST_RETRIES_WAITING.saturating_sub(*self.tried.waiting.borrow());
-        at_once.saturating_sub(*self.new.waiting.borrow()).min(tried)
+        at_once.saturating_sub(self.new.load()).min(MOST_RETRIES_WAITING.saturating_sub(self.tried.load()))
     }
 
-    /// Returns when fewer than `refill_below` new mails wait or are being tried.
+    /// Whether mails wait for long.
+    pub(super) fn are_late(&self) -> bool {
+        self.new.are_late() || self.tried.are_late()
+    }
+
+    /// Returns when fewer than `refill_below` new mails wait for a worker or have one.
     pub(super) async fn until_refill(&self, refill_below: usize) {
-        until_below(&self.tried.waiting, MOST_RETRIES_WAITING).await;
-        until_below(&self.new.waiting, refill_below).await;
+        while self.tried.load() >= MOST_RETRIES_WAITING || self.new.load() >= refill_below {
+            self.changed.notified().await;
+        }
     }
 }
 
-impl Lane {
-    fn new(workers: usize, long_tries: Rc<Semaphore>) -> Self {
-        Self { size: workers, workers: Turns::new(workers), long_tries, waiting: Rc::default() }
+/// Awaits a try, which leaves its worker when it takes long.
+pub(super) async fn see_through<T>(worker: Worker, a_try: impl Future<Output = T>) -> T {
+    tokio::pin!(a_try);
+    if let Ok(outcome) = timeout(LONG, &mut a_try).await {
+        return outcome;
+    }
+    drop(worker);
+    a_try.await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::time::{Instant, sleep};
+
+    use super::{super::shares::to, *};
+    use crate::{domain::MessageOutcome, mail::leash::Stage};
+
+    const LONGEST_TRY: Duration = Duration::from_secs(40);
+
+    fn deferred() -> MessageOutcome {
+        MessageOutcome::Deferred { reply: "it took too long".to_owned(), maybe_accepted: true }
     }
 
-    /// Counts a mail that is going to wait for a worker.
-    pub(super) fn line_up(&self) -> Held {
-        Held::counted(&self.waiting)
-    }
-
-    /// A worker, in its turn; none when the lane is closed.
-    pub(super) async fn place(&self, of: Correspondence, waiting: Option<Held>) -> Option<Place> {
-        let worker = self.workers.worker(of).await?;
-        Some(Place { _worker: worker, _waiting: waiting })
-    }
-
-    /// Awaits a try that holds `place`, which is freed when the try takes long. If too many do, `patience` has to make room first.
-    pub(super) async fn see_through<T>(&self, place: Place, patience: &Patience, a_try: impl Future<Output = T>) -> T {
-        tokio::pin!(a_try);
-        tokio::select! {
-            biased;
-            outcome = &mut a_try => outcome,
-            _long = self.until_long(patience) => {
-                drop(place);
-                a_try.await
+    /// How often a mail had to be tried whose answer needs so long.
+    async fn tries_until_sent(lanes: &Lanes, needs: Duration) -> u32 {
+        for tries in 0.. {
+            let Place { trying, worker } = lanes.line_up(to("shop", "example.org"), tries, Moment(0)).await.unwrap();
+            trying.leash().reach(Stage::Speaking);
+            let attempt = async {
+                tokio::select! {
+                    () = sleep(needs) => MessageOutcome::Sent("250 ok".to_owned()),
+                    () = trying.leash().given_up() => deferred(),
+                }
+            };
+            let outcome = see_through(worker, attempt).await;
+            trying.ended(&outcome);
+            if outcome != deferred() {
+                return tries + 1;
             }
         }
+        unreachable!("it is tried for ever")
     }
 
-    async fn until_long(&self, patience: &Patience) -> SemaphorePermit<'_> {
-        sleep(LONG).await;
-        tokio::select! {
-            biased;
-            place = self.long_tries.acquire() => place.expect("it is never closed"),
-            never = self.make_room(patience) => never,
+    /// How often each of some mails had to be tried, and how long all of them took.
+    async fn send_all(mails: usize, needs: Duration) -> (Vec<u32>, Duration) {
+        let (lanes, begun) = (Lanes::new(LONGEST_TRY), Instant::now());
+        let looking_after = async {
+            loop {
+                sleep(Duration::from_millis(250)).await;
+                lanes.begin(usize::MAX);
+                lanes.make_room();
+            }
+        };
+        let tries = tokio::select! {
+            tries = join_all((0..mails).map(|_| tries_until_sent(&lanes, needs))) => tries,
+            () = looking_after => unreachable!("it never ends"),
+        };
+        (tries, begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_mails_of_a_slow_server_get_through_however_many_wait() {
+        for seconds in [6, 15, 20] {
+            let needs = Duration::from_secs(seconds);
+            let (tries, took) = send_all(300, needs).await;
+            // 24 at a time, and a start for those that were given up before the first answer
+            assert!(took < needs * 300 / 24 * 3 / 2, "{seconds} s: {took:?}");
+            assert!(tries.iter().all(|tries| *tries <= 3));
         }
     }
 
-    /// For as long as mails wait for a worker, gives up one try after another that is overdue.
-    async fn make_room(&self, patience: &Patience) -> ! {
-        let mut waiting = self.waiting.subscribe();
-        loop {
-            waiting.wait_for(|count| *count > self.size).await.expect("the sender is borrowed");
-            sleep(patience.give_up_oldest().unwrap_or(LONG)).await;
-        }
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_given_up_while_there_is_room() {
+        let (tries, _) = send_all(24, Duration::from_secs(39)).await;
+        assert!(tries.iter().all(|tries| *tries == 1));
     }
-}
-
-pub(super) async fn until_below(count: &watch::Sender<usize>, bound: usize) {
-    count.subscribe().wait_for(|count| *count < bound).await.expect("the sender is borrowed");
 }

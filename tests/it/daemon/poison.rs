@@ -55,6 +55,18 @@ impl Post {
         assert_eq!(ready.status, 200, "{}", ready.text);
     }
 
+    /// Whether each of ten more mails comes within `patience`, one after another.
+    async fn others_come_within(&mut self, patience: Duration) {
+        self.some_come_within(10, patience).await;
+    }
+
+    async fn some_come_within(&mut self, others: usize, patience: Duration) {
+        for _ in 0..others {
+            self.another_comes_within(patience).await;
+        }
+        self.is_ready().await;
+    }
+
     /// How many dialogs were spoiled or are about to be.
     fn tries_of_poison(&self) -> usize {
         self.sink.heard().iter().filter(|command| command.starts_with("MAIL") && command.contains(POISON)).count()
@@ -77,8 +89,19 @@ fn home_of(sink: &SmtpSink) -> (Home, String) {
 }
 
 async fn start_some(caller: &Caller, name: &str, count: usize) {
-    let starts = (0..count).map(async |n| drop(caller.start_for(&format!("{name}{n}@example.org")).await));
+    start_each(caller, (0..count).map(|n| format!("{name}{n}@example.org"))).await;
+}
+
+async fn start_each(caller: &Caller, addresses: impl Iterator<Item = String>) {
+    let starts = addresses.map(async |address| drop(caller.start_for(&address).await));
     stream::iter(starts).buffer_unordered(16).collect::<Vec<()>>().await;
+}
+
+/// A server where poison hangs after the final dot, and what sends it mails.
+async fn post_where_poison_hangs() -> Post {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    sink.spoils(Step::Dot, Answer::Stall);
+    Post::by(sink).await
 }
 
 /// Whether each of the mails started while `poisons` spoil their dialogs comes at once, until these were tried `tries` times
@@ -104,8 +127,8 @@ async fn others_come_soon_where_ten_fill_the_server(step: Step, excess: Excess) 
     let mut post = Post::by(sink).await;
     start_some(&post.poisoner, POISON, 10).await;
 
-    while post.others == 0 || post.tries_of_poison() < 10 * 3 {
-        post.another_comes_within(SOON).await;
+    while post.others == 0 || post.tries_of_poison() < 10 * 2 {
+        post.another_comes_within(AT_ONCE).await;
     }
     post.is_ready().await;
     assert!(post.most_transmissions(10) <= MOST_TRANSMISSIONS);
@@ -182,4 +205,82 @@ async fn a_server_that_allows_few_connections_is_not_shut_out_by_those_that_are_
         timeout(SOON, post.sink.next_mail()).await.unwrap_or_else(|_| panic!("{count} of 30 came"));
     }
     post.is_ready().await;
+}
+
+#[tokio::test]
+async fn hundreds_of_mails_that_hang_delay_no_others_of_another_application() {
+    let mut post = post_where_poison_hangs().await;
+    start_some(&post.poisoner, POISON, 400).await;
+    post.others_come_within(AT_ONCE).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_mails_that_hang_at_one_domain_delay_no_others_of_their_application() {
+    let mut post = post_where_poison_hangs().await;
+    start_each(&post.caller, (0..400).map(|n| format!("{POISON}{n}@hanging.example"))).await;
+    post.others_come_within(AT_ONCE).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_mails_that_hang_delay_no_others_of_their_application_and_domain() {
+    let mut post = post_where_poison_hangs().await;
+    start_some(&post.caller, POISON, 400).await;
+    post.others_come_within(AT_ONCE).await;
+}
+
+#[tokio::test]
+async fn mails_that_hang_at_hundreds_of_domains_delay_no_others_of_any_application() {
+    let mut post = post_where_poison_hangs().await;
+    start_each(&post.poisoner, (0..240).map(|n| format!("{POISON}@hanging{n}.example"))).await;
+    post.others_come_within(AT_ONCE).await;
+    start_each(&post.caller, (0..240).map(|n| format!("{POISON}@hanging{n}.example"))).await;
+    post.others_come_within(AT_ONCE).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_mails_that_hang_delay_no_others_that_are_tried_again() {
+    let mut post = post_where_poison_hangs().await;
+    post.sink.greylists();
+    start_some(&post.poisoner, POISON, 300).await;
+    post.others_come_within(AT_ONCE).await;
+}
+
+#[tokio::test]
+async fn hundreds_of_mails_that_hang_where_few_connections_are_allowed_delay_others_by_seconds() {
+    for (connections, excess) in [(10, Excess::LeftWaiting), (3, Excess::Refused)] {
+        let mut post = post_where_poison_hangs().await;
+        post.sink.allows(connections, excess);
+        start_some(&post.poisoner, POISON, 150).await;
+        post.others_come_within(SOON).await;
+    }
+}
+
+#[tokio::test]
+async fn mails_that_hang_where_one_connection_is_allowed_delay_others_by_seconds() {
+    for excess in [Excess::Refused, Excess::LeftWaiting] {
+        let mut post = post_where_poison_hangs().await;
+        post.sink.allows(1, excess);
+        start_some(&post.poisoner, POISON, 30).await;
+        post.some_come_within(2, SOON).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_at_each_sender_gets_all_mails_over_one_connection() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    let mut post = Post::by(sink).await;
+    for _ in 0..2 {
+        post.sink.script(Step::Mail, Answer::Late(Duration::from_secs(4)));
+        post.another_comes_within(AT_ONCE).await;
+    }
+    assert_eq!(post.sink.connections(), 2, "one was a probe");
+}
+
+#[tokio::test]
+async fn a_connection_that_hangs_after_a_mail_delays_the_next_one_by_seconds() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    let mut post = Post::by(sink).await;
+    post.another_comes_within(AT_ONCE).await;
+    post.sink.script(Step::Mail, Answer::Stall);
+    post.another_comes_within(Duration::from_secs(6)).await;
 }

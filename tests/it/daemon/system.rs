@@ -35,7 +35,7 @@ async fn every_actor_is_shown_with_its_place_and_permits_and_the_mails_with_thei
     assert_eq!(actors(&system, "embedded-store").len(), cells + 1, "{system}");
     let [mailer] = actors(&system, "mailer")[..] else { panic!("{system}") };
     let expected = json!({"actor": "mailer", "place": "mailer", "state": "up", "restarts": 0, "last_cause": null,
-                          "permits_in_use": 0, "permits": 256});
+                          "permits_in_use": 0, "permits": 512});
     assert_eq!(*mailer, expected);
     for cell in 1..=cells {
         let place = format!("cell {cell}");

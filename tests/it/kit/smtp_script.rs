@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Mutex,
+    time::Duration,
 };
 
 /// How the addresses begin, of sender or recipient, whose mails spoil their dialogs.
@@ -38,6 +39,8 @@ pub enum Answer {
     Forever(&'static str),
     /// Says this again and again, a byte every tenth of a second.
     Drip(&'static str),
+    /// Says what is usual, so much later.
+    Late(Duration),
     /// Hangs up without a word.
     HangUp,
     /// Says nothing more, and stays.

@@ -16,6 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
@@ -353,6 +354,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             }
             Answer::Forever(text) => self.repeat(text).await,
             Answer::Drip(text) => self.drip(text).await,
+            Answer::Late(span) => {
+                if timeout(span, self.stall()).await.is_ok() {
+                    return None; // the client was less patient
+                }
+                self.say(usual).await.map(|()| usual.starts_with(['2', '3']))
+            }
             Answer::HangUp => None,
             Answer::Stall => self.stall().await,
         }
