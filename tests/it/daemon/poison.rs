@@ -88,6 +88,14 @@ fn home_of(sink: &SmtpSink) -> (Home, String) {
     ))
 }
 
+/// The same with so many poisons of another application, and so many connections.
+async fn post_with_few_connections(poisons: usize, connections: usize, excess: Excess) -> Post {
+    let post = post_where_poison_hangs().await;
+    post.sink.allows(connections, excess);
+    start_some(&post.poisoner, POISON, poisons).await;
+    post
+}
+
 async fn start_some(caller: &Caller, name: &str, count: usize) {
     start_each(caller, (0..count).map(|n| format!("{name}{n}@example.org"))).await;
 }
@@ -248,9 +256,7 @@ async fn hundreds_of_mails_that_hang_delay_no_others_that_are_tried_again() {
 #[tokio::test]
 async fn hundreds_of_mails_that_hang_where_few_connections_are_allowed_delay_others_by_seconds() {
     for (connections, excess) in [(10, Excess::LeftWaiting), (3, Excess::Refused)] {
-        let mut post = post_where_poison_hangs().await;
-        post.sink.allows(connections, excess);
-        start_some(&post.poisoner, POISON, 150).await;
+        let mut post = post_with_few_connections(150, connections, excess).await;
         post.others_come_within(SOON).await;
     }
 }
@@ -258,9 +264,7 @@ async fn hundreds_of_mails_that_hang_where_few_connections_are_allowed_delay_oth
 #[tokio::test]
 async fn mails_that_hang_where_one_connection_is_allowed_delay_others_by_seconds() {
     for excess in [Excess::Refused, Excess::LeftWaiting] {
-        let mut post = post_where_poison_hangs().await;
-        post.sink.allows(1, excess);
-        start_some(&post.poisoner, POISON, 30).await;
+        let mut post = post_with_few_connections(30, 1, excess).await;
         post.some_come_within(2, SOON * 2).await; // each that hangs has its turn too
     }
 }
