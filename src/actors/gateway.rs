@@ -6,6 +6,7 @@ use actix::prelude::*;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use self::handing_over::{HandingOver, Room};
 use super::asks::{MailAsks, StoreAsks, failure};
 use crate::{
     assertions::Assertions,
@@ -17,13 +18,14 @@ use crate::{
     live::Live,
     messages::{
         AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeStart, CheckByNumber,
-        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, MailQueued, NotReady,
+        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, NotReady,
         OpenVerification, Opened, Probe, ReadVerification, RefundStart, ResendMail, ResendVerification, StartVerification,
     },
     passwords::Passwords,
-    supervision::{AskError, Reservation},
+    supervision::{Ask, AskError},
 };
 
+mod handing_over;
 mod mails;
 mod sign_ins;
 mod users;
@@ -42,7 +44,8 @@ struct Front {
     applications: Live<Applications>,
     clock: Clock,
     store: StoreAsks,
-    mail: MailAsks,
+    mail_readiness: Ask<AskMailReadiness>,
+    handing_over: HandingOver,
     passwords: Passwords,
     assertions: Assertions,
 }
@@ -60,7 +63,8 @@ impl Gateway {
     /// A gateway for these applications, to this store and this mailer.
     pub fn new(applications: Live<Applications>, clock: Clock, store: StoreAsks, mail: MailAsks, provers: Provers) -> Self {
         let Provers { passwords, assertions } = provers;
-        Self { front: Rc::new(Front { applications, clock, store, mail, passwords, assertions }) }
+        let (mail_readiness, handing_over) = (mail.readiness, HandingOver::new(mail.queued));
+        Self { front: Rc::new(Front { applications, clock, store, mail_readiness, handing_over, passwords, assertions }) }
     }
 }
 
@@ -177,7 +181,7 @@ impl Front {
     }
 
     async fn open(&self, mut opening: OpenVerification) -> Result<Opened, Failure> {
-        let room = self.mail.queued.reserve();
+        let room = self.handing_over.room_for(&opening.application, &opening.address);
         opening.with_lease = room.is_some();
         let mut opened = self.store.open.ask(opening, STORE_DEADLINE).await.map_err(failure)?;
         hand_over(room, opened.message.take());
@@ -187,7 +191,7 @@ impl Front {
     async fn resend(&self, ask: ResendVerification) -> Result<VerificationView, Failure> {
         let id = VerificationId::parse(&ask.id).ok_or(Refusal::NotFound)?;
         let mail_domain = self.application(&ask.application)?.from.ascii_domain();
-        let room = self.mail.queued.reserve();
+        let room = self.handing_over.room();
         let (application, operation, with_lease) = (ask.application, ask.operation, room.is_some());
         let resend = ResendMail { application, id, mail_domain, with_lease, operation };
         let opened = self.store.resend.ask(resend, STORE_DEADLINE).await.map_err(failure)?;
@@ -232,7 +236,7 @@ impl Front {
     async fn not_ready(&self) -> Vec<NotReady> {
         let no_answer = |part, error: &AskError<Failure>| NotReady { part, reason: error.reason().to_owned(), is_covered: false };
         let store = self.store.readiness.ask(AskStoreReadiness, READINESS_DEADLINE);
-        let mail = self.mail.readiness.ask(AskMailReadiness, READINESS_DEADLINE);
+        let mail = self.mail_readiness.ask(AskMailReadiness, READINESS_DEADLINE);
         let (store, mail) = tokio::join!(store, mail);
         let store = store.unwrap_or_else(|error| Some(no_answer("store", &error)));
         let mail = mail.unwrap_or_else(|error| vec![no_answer("mail", &error)]);
@@ -297,11 +301,9 @@ fn fitting(token: Token) -> Result<Token, Refusal> {
     if token.as_str().len() <= Token::LONGEST { Ok(token) } else { Err(invalid("token", &mend)) }
 }
 
-fn hand_over(room: Option<Reservation<MailQueued>>, message: Option<Box<LeasedMessage>>) {
+fn hand_over(room: Option<Room>, message: Option<Box<LeasedMessage>>) {
     if let (Some(room), Some(message)) = (room, message) {
-        fail::fail_point!("gateway.handover.before");
-        room.tell(MailQueued { message });
-        fail::fail_point!("gateway.handover.after");
+        room.hand_over(message);
     }
 }
 

@@ -122,11 +122,11 @@ pub struct Reservation<M: Message<Result: Send> + Send> {
 }
 
 impl<M: Message<Result: Send> + Send + 'static> Reservation<M> {
-    /// Sends the message and waits for nothing. The permit is given back when the actor has answered.
-    /// An actor that is down gets it after its restart; a dead one never.
-    pub fn tell(self, message: M) {
+    /// Sends the message and waits for nothing; what is returned may be awaited, or dropped. The permit is given back when the
+    /// actor has answered. An actor that is down gets it after its restart; a dead one never.
+    pub fn tell(self, message: M) -> impl Future<Output = Result<M::Result, MailboxError>> + 'static {
         self.outcomes.count_told();
-        drop(InFlight::new(&self.recipient, message, self.permit));
+        InFlight::new(&self.recipient, message, self.permit)
     }
 }
 

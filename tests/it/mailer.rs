@@ -264,7 +264,7 @@ async fn a_drain_finishes_what_is_begun_and_gives_back_the_rest() {
     let mailer = start_mailer(Route::smtp(vec![sink.impatient_settings()]).unwrap(), &store);
     assert_eq!(store.next().await, Asked::Claim(MAX_SENDS)); // from here on all workers are idle
     for fence in 1..=10 {
-        mailer.asks().reserve().unwrap().tell(MailQueued { message: Box::new(with_fence(fence)) });
+        drop(mailer.asks().reserve().unwrap().tell(MailQueued { message: Box::new(with_fence(fence)) }));
     }
 
     sink.until_heard("DATA", MAX_SENDS).await;

@@ -11,6 +11,7 @@ mod drawing;
 mod embedded_store;
 mod faults;
 mod fuzz_seeds;
+mod handing_over;
 mod histories;
 mod hostile;
 mod http;

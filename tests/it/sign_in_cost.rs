@@ -4,21 +4,15 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use fiador::{
-    actors::{Gateway, MailAsks, Provers},
-    assertions::{Assertions, Issuer},
-    clock::Clock,
-    domain::{Application, Refusal, SecondStep, UserView},
-    live::Live,
-    messages::{AskMailReadiness, CreateUser, CreatedUser, Failure, MailQueued, NotReady, PresentedProof, SetPassword, SignIn},
-    passwords::Passwords,
-    store::{RingPlace, Vault, open_or_make},
-    supervision::{self, AskError, Guarded, Policy},
+    actors::Gateway,
+    domain::{Refusal, UserView},
+    messages::{CreateUser, CreatedUser, Failure, PresentedProof, SetPassword, SignIn},
+    supervision::AskError,
 };
-use tempfile::TempDir;
 
 use crate::kit::{
-    post,
-    stores::{embedded_store, new_operation, shop},
+    gateways::{Letterbox, LoneGateway},
+    stores::{new_operation, shop},
 };
 
 const ADA: &str = "ada@example.org";
@@ -26,56 +20,12 @@ const PASSWORD: &str = "correct horse battery staple";
 const ANOTHER: &str = "a longer one that nobody else has";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A Mailer that keeps whatever it is given.
-struct Letterbox;
-
-impl Actor for Letterbox {
-    type Context = Context<Self>;
-}
-
-impl Supervised for Letterbox {}
-
-impl Handler<MailQueued> for Letterbox {
-    type Result = Result<(), Failure>;
-
-    fn handle(&mut self, _: MailQueued, _: &mut Self::Context) -> Self::Result {
-        Ok(())
-    }
-}
-
-impl Handler<AskMailReadiness> for Letterbox {
-    type Result = Result<Vec<NotReady>, Failure>;
-
-    fn handle(&mut self, _: AskMailReadiness, _: &mut Self::Context) -> Self::Result {
-        Ok(Vec::new())
-    }
-}
-
 /// A Gateway whose runs of Argon2id are counted.
-struct Counted {
-    gateway: Guarded<Gateway>,
-    passwords: Passwords,
-    _directory: TempDir,
-}
+struct Counted(LoneGateway);
 
 impl Counted {
     async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let (clock, _hand) = Clock::manual();
-        let store = embedded_store(directory.path(), clock.clone()).await;
-        let place = RingPlace::new(directory.path(), None);
-        let ring = open_or_make(&place, async |fingerprint, origin| Ok((fingerprint, origin))).await.unwrap();
-        let vault = Vault::new(ring);
-        let passwords = Passwords::new(vault.pepper(), 1);
-        let assertions = Assertions::new(Issuer { name: "fiador".to_owned(), ttl_seconds: 300 }, &vault.signing_keys());
-        let provers = Provers { passwords: passwords.clone(), assertions };
-        let letterbox = supervision::start("letterbox", Policy::default(), 64, |_| {}, |_| Letterbox);
-        let mail = MailAsks { queued: letterbox.asks(), readiness: letterbox.asks() };
-        let application = Application { second_step: SecondStep::None, ..post::application() };
-        let applications = Live::new(vec![application.into()]);
-        let gateway = Gateway::new(applications, clock, store, mail, provers);
-        let gateway = supervision::start("gateway", Policy::default(), 64, |_| {}, |_| gateway);
-        Self { gateway, passwords, _directory: directory }
+        Self(LoneGateway::beside(Letterbox::answering(Ok(()))).await)
     }
 
     /// The answer, and how often Argon2id ran for it.
@@ -86,13 +36,13 @@ impl Counted {
         <Gateway as Actor>::Context: actix::dev::ToEnvelope<Gateway, M>,
         T: Send + 'static,
     {
-        let before = self.passwords.runs();
-        let answer = match self.gateway.asks().ask(message, PATIENCE).await {
+        let before = self.0.passwords.runs();
+        let answer = match self.0.gateway.asks().ask(message, PATIENCE).await {
             Ok(answer) => Ok(answer),
             Err(AskError::Refused(failure)) => Err(failure),
             Err(error) => panic!("the Gateway did not answer: {error}"),
         };
-        (answer, self.passwords.runs() - before)
+        (answer, self.0.passwords.runs() - before)
     }
 
     async fn create(&self, email: &str, password: Option<&str>) -> UserView {

@@ -44,9 +44,9 @@ impl Front {
     async fn finish(&self, application: &Application, ask: SignIn) -> Result<FinishedSignIn, Failure> {
         let address = EmailAddress::parse(&ask.email).map_err(|error| invalid("email", &error))?;
         let second_step = second_step(application, &ask)?;
-        let (user, room) = (UserAt::Address(address), self.admit()?);
+        let (user, room) = (UserAt::Address(address.clone()), self.admit()?);
         let (id, (hash, rehashed)) = self.compare(&application.name, user, ask.password, room).await?;
-        let room = self.mail.queued.reserve();
+        let room = self.handing_over.room_for(&application.name, &address);
         let second_step = second_step.map(|opening| Box::new(OpenVerification { with_lease: room.is_some(), ..opening }));
         let finish = FinishSignIn { application: ask.application, id, hash, rehashed, second_step };
         let mut finished = self.store.finish_sign_in.ask(finish, STORE_DEADLINE).await.map_err(failure)?;

@@ -62,7 +62,7 @@ impl Front {
     }
 
     async fn keep(&self, mut keep: KeepUser) -> Result<KeptUser, Failure> {
-        let room = self.mail.queued.reserve();
+        let room = self.handing_over.room_for(&keep.application, &keep.address);
         if let Some(verification) = &mut keep.verification {
             verification.with_lease = room.is_some();
         }

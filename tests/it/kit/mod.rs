@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod disk;
 pub mod fail_points;
 pub mod fake_store;
+pub mod gateways;
 pub mod h2;
 pub mod http;
 pub mod liar;

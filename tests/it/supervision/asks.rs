@@ -87,7 +87,7 @@ async fn a_reservation_holds_a_permit_until_it_is_dropped() {
 async fn a_told_message_keeps_the_reserved_permit_until_it_is_answered() {
     let bench = Bench::with_permits(1);
     let (go_on, told) = oneshot::channel();
-    bench.counter.asks().reserve().unwrap().tell(StallUntil(told));
+    drop(bench.counter.asks().reserve().unwrap().tell(StallUntil(told)));
     assert_eq!(bench.ask(Count).await, Err(AskError::Overloaded));
 
     go_on.send(()).unwrap();
@@ -110,7 +110,7 @@ async fn what_was_reserved_before_a_fall_can_be_told_during_it() {
     let bench = Bench::new();
     let reservation = bench.counter.asks::<Count>().reserve().unwrap();
     let _crashed = bench.ask(Panic).await;
-    reservation.tell(Count);
+    drop(reservation.tell(Count));
     bench.drained().await;
     assert_eq!(bench.ask(Count).await, tally(2, 1));
 }
