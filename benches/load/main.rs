@@ -1,7 +1,7 @@
 //! Measures the daemon beside the bare reference and the old design, and says whether the targets are met. `scripts/bench`
 //! builds what this needs and runs it.
 //!
-//! `load [--quick] [--only sign-in] --daemon PROGRAM --bare PROGRAM --express DIRECTORY --out DIRECTORY`
+//! `load [--quick] [--only redis|embedded|sign-in] --daemon PROGRAM --bare PROGRAM --express DIRECTORY --out DIRECTORY`
 
 mod api;
 mod book;
@@ -23,7 +23,8 @@ mod users;
 mod work;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
+    str::FromStr,
     time::{Duration, Instant},
 };
 
@@ -34,6 +35,7 @@ use crate::{
     plan::{Bench, Extent, Programs, Singles},
     report::Results,
     sign_ins::SignInFigures,
+    targets::{beside_bare, embedded},
 };
 
 /// How long the slow SMTP server takes for each answer: no client gives up on it, and eight of them have a mail in two seconds.
@@ -41,10 +43,33 @@ const SLOW_ANSWER: Duration = Duration::from_secs(4);
 
 struct Options {
     is_quick: bool,
-    /// Nothing else is measured or written.
-    is_only_sign_in: bool,
+    /// Nothing else is measured, and nothing is written.
+    only: Option<Part>,
     programs: Programs,
     out: PathBuf,
+}
+
+/// What can be measured alone.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Start and check on Redis, beside the bare reference.
+    Redis,
+    /// Start and check on the embedded store, beside a bare handler over redb.
+    Embedded,
+    SignIn,
+}
+
+impl FromStr for Part {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "redis" => Ok(Self::Redis),
+            "embedded" => Ok(Self::Embedded),
+            "sign-in" => Ok(Self::SignIn),
+            other => bail!("--only takes redis, embedded or sign-in, not {other}"),
+        }
+    }
 }
 
 fn options() -> anyhow::Result<Options> {
@@ -70,11 +95,8 @@ fn options() -> anyhow::Result<Options> {
         bare: bare.context("--bare PROGRAM is missing")?,
         express: express.context("--express DIRECTORY is missing")?,
     };
-    if let Some(other) = only.as_deref().filter(|&only| only != Path::new("sign-in")) {
-        bail!("--only takes sign-in, not {}", other.display());
-    }
-    let is_only_sign_in = only.is_some();
-    Ok(Options { is_quick, is_only_sign_in, programs, out: out.context("--out DIRECTORY is missing")? })
+    let only = only.map(|part| part.to_string_lossy().parse()).transpose()?;
+    Ok(Options { is_quick, only, programs, out: out.context("--out DIRECTORY is missing")? })
 }
 
 fn whole() -> Extent {
@@ -114,8 +136,8 @@ async fn main() -> anyhow::Result<()> {
     let extent = if options.is_quick { quick() } else { whole() };
     let (book, singles) = (Book::default(), Singles::default());
     let mut bench = Bench { extent, programs: options.programs, smtp, slow_smtp, post, book, singles, sizes: String::new() };
-    if options.is_only_sign_in {
-        println!("{}", report::sign_ins(&bench.sign_ins().await?));
+    if let Some(part) = options.only {
+        println!("{}", only(&mut bench, part).await?);
         return Ok(());
     }
     let began = Instant::now();
@@ -130,6 +152,24 @@ async fn main() -> anyhow::Result<()> {
     };
     println!("{}", results.text());
     results.write_to(&options.out)
+}
+
+/// One part, and what the terminal is told of it.
+async fn only(bench: &mut Bench, part: Part) -> anyhow::Result<String> {
+    bench.extent.connections.clone_from(&bench.extent.targeted);
+    match part {
+        Part::Redis => {
+            bench.weigh_values().await.context("weighing values")?;
+            bench.on_redis().await?;
+            Ok(report::part(bench, beside_bare))
+        }
+        Part::Embedded => {
+            bench.weigh_values().await.context("weighing values")?;
+            bench.embedded().await?;
+            Ok(report::part(bench, embedded))
+        }
+        Part::SignIn => Ok(report::sign_ins(&bench.sign_ins().await?)),
+    }
 }
 
 /// All parts, in order; the books of those that measure the daemon anew.

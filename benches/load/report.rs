@@ -103,7 +103,17 @@ impl Results<'_> {
     }
 }
 
-/// What the terminal is told when nothing else was measured.
+/// What the terminal is told when nothing else was measured than what these targets are about.
+pub fn part(bench: &Bench, targets: impl Fn(&mut Vec<Target>, &Book, usize)) -> String {
+    let mut found = Vec::new();
+    for &connections in &bench.extent.targeted {
+        targets(&mut found, &bench.book, connections);
+    }
+    let targets: String = found.iter().map(marked).collect();
+    format!("\n{}\n\n{}\n{targets}", machine::description(), aligned(&bench.book))
+}
+
+/// The same, of sign-ins.
 pub fn sign_ins(figures: &SignInFigures) -> String {
     let target = marked(&of_sign_ins(figures));
     format!("\n{}\n\n{SIGN_INS}\n{}\n{target}\n{}", machine::description(), aligned(&figures.book), figures.sentence())

@@ -71,7 +71,8 @@ pub fn targets(results: &Results<'_>) -> Vec<Target> {
         beside_the_old(&mut targets, &results.bench.book, connections);
     }
     for &connections in &results.bench.extent.targeted {
-        other_ways(&mut targets, results, connections);
+        embedded(&mut targets, &results.bench.book, connections);
+        over_https(&mut targets, results.https, connections);
     }
     single_figures(&mut targets, results);
     targets.push(of_sign_ins(results.sign_ins));
@@ -82,7 +83,8 @@ pub fn of_sign_ins(figures: &SignInFigures) -> Target {
     at_least("sign-ins / bare argon2".to_owned(), figures.of_bare(), 0.75)
 }
 
-fn beside_bare(targets: &mut Vec<Target>, book: &Book, connections: usize) {
+/// Start and check on Redis.
+pub fn beside_bare(targets: &mut Vec<Target>, book: &Book, connections: usize) {
     for (scenario, paced) in [(START, START_PACED), (CHECK, CHECK_PACED)] {
         let rate = ratio(book, (scenario, Contender::Fiador), (scenario, Contender::Bare), connections, Entry::rate);
         targets.push(at_least(format!("{scenario}, {connections} connections, of the bare reference"), rate, 0.85));
@@ -103,17 +105,23 @@ fn beside_the_old(targets: &mut Vec<Target>, book: &Book, connections: usize) {
     targets.push(at_least(format!("check, {connections} connections, of the old design's validate"), of_validate, 20.0));
 }
 
-fn other_ways(targets: &mut Vec<Target>, results: &Results<'_>, connections: usize) {
+/// Start and check on the embedded store.
+pub fn embedded(targets: &mut Vec<Target>, book: &Book, connections: usize) {
     for scenario in [START, CHECK] {
         let (embedded, bare) = ((scenario, Contender::FiadorEmbedded), (scenario, Contender::BareRedb));
-        let rate = ratio(&results.bench.book, embedded, bare, connections, Entry::rate);
+        let rate = ratio(book, embedded, bare, connections, Entry::rate);
         targets.push(at_least(
             format!("embedded {scenario}, {connections} connections, of a bare handler over redb"),
             rate,
             0.85,
         ));
+    }
+}
+
+fn over_https(targets: &mut Vec<Target>, book: &Book, connections: usize) {
+    for scenario in [START, CHECK] {
         let (https, plain) = ((scenario, Contender::FiadorHttps), (scenario, Contender::Fiador));
-        let rate = ratio(results.https, https, plain, connections, Entry::rate);
+        let rate = ratio(book, https, plain, connections, Entry::rate);
         targets.push(at_least(format!("{scenario} over HTTPS, {connections} connections, of plain HTTP"), rate, 0.85));
     }
 }
