@@ -143,13 +143,21 @@ impl Front {
         if key.scopes.contains(&ask.scope) { Ok(principal) } else { Err(Denied::ScopeMissing(principal, ask.scope)) }
     }
 
-    async fn start(&self, ask: StartVerification) -> Result<VerificationView, Failure> {
-        let ip = end_user(ask.context_ip.as_deref())?;
-        let application = self.application(&ask.application)?;
-        self.start_at_a_charge(opening(&application, ask, ip)?, charges(&application, ip)).await
+    fn start(&self, ask: StartVerification) -> impl Future<Output = Result<VerificationView, Failure>> {
+        let opening = self.opening_at_charges(ask);
+        async move {
+            let (opening, charges) = opening?;
+            self.start_at_a_charge(opening, charges).await
+        }
     }
 
-    async fn start_at_a_charge(&self, opening: OpenVerification, charges: Vec<Charge>) -> Result<VerificationView, Failure> {
+    fn opening_at_charges(&self, ask: StartVerification) -> Result<(Box<OpenVerification>, Vec<Charge>), Refusal> {
+        let ip = end_user(ask.context_ip.as_deref())?;
+        let application = self.application(&ask.application)?;
+        Ok((opening(&application, ask, ip)?, charges(&application, ip)))
+    }
+
+    async fn start_at_a_charge(&self, opening: Box<OpenVerification>, charges: Vec<Charge>) -> Result<VerificationView, Failure> {
         if charges.is_empty() {
             return Ok(self.open(opening).await?.verification);
         }
@@ -163,7 +171,7 @@ impl Front {
     }
 
     /// Gives back what the start was charged when it is refused or a repetition.
-    async fn open_charged(&self, opening: OpenVerification, refund: RefundStart) -> Result<VerificationView, Failure> {
+    async fn open_charged(&self, opening: Box<OpenVerification>, refund: RefundStart) -> Result<VerificationView, Failure> {
         fail::fail_point!("gateway.charge.after");
         let opened = self.open(opening).await;
         let was_needless =
@@ -175,15 +183,15 @@ impl Front {
     }
 
     /// A repetition was charged when it was new, and gets its answer although the budget is spent by now.
-    async fn find_repeated(&self, opening: OpenVerification, spent: Refusal) -> Result<VerificationView, Failure> {
-        let opening = OpenVerification { refusal: Some(spent), ..opening };
+    async fn find_repeated(&self, opening: Box<OpenVerification>, spent: Refusal) -> Result<VerificationView, Failure> {
+        let opening = OpenVerification { refusal: Some(spent), ..*opening };
         Ok(self.store.open.ask(opening, STORE_DEADLINE).await.map_err(failure)?.verification)
     }
 
-    async fn open(&self, mut opening: OpenVerification) -> Result<Opened, Failure> {
+    async fn open(&self, mut opening: Box<OpenVerification>) -> Result<Opened, Failure> {
         let room = self.handing_over.room_for(&opening.application, &opening.address);
         opening.with_lease = room.is_some();
-        let mut opened = self.store.open.ask(opening, STORE_DEADLINE).await.map_err(failure)?;
+        let mut opened = self.store.open.ask(*opening, STORE_DEADLINE).await.map_err(failure)?;
         hand_over(room, opened.message.take());
         Ok(opened)
     }
@@ -260,13 +268,13 @@ fn owner<'a>(applications: &'a Applications, api_key: &str) -> Option<(&'a Appli
     })
 }
 
-fn opening(application: &Application, ask: StartVerification, ip: Option<EndUserIp>) -> Result<OpenVerification, Refusal> {
+fn opening(application: &Application, ask: StartVerification, ip: Option<EndUserIp>) -> Result<Box<OpenVerification>, Refusal> {
     let address = EmailAddress::parse(&ask.email).map_err(|error| invalid("email", &error))?;
     let purpose = ask.purpose.map_or_else(|| Ok(Purpose::default()), |text| Purpose::parse(&text));
     let purpose = purpose.map_err(|error| invalid("purpose", &error))?;
     let locale = ask.locale.map_or(Ok(application.locale), |text| Locale::parse(&text));
     let ttl_seconds = application.ttl_seconds(ask.ttl_seconds, &purpose);
-    Ok(OpenVerification {
+    Ok(Box::new(OpenVerification {
         token: ask.token.map(fitting).transpose()?,
         ttl_seconds: ttl_seconds.map_err(|error| invalid("ttl_seconds", &error))?,
         locale: locale.map_err(|error| invalid("locale", &error))?,
@@ -283,7 +291,7 @@ fn opening(application: &Application, ask: StartVerification, ip: Option<EndUser
         refusal: None,
         address,
         purpose,
-    })
+    }))
 }
 
 fn end_user(context_ip: Option<&str>) -> Result<Option<EndUserIp>, Refusal> {

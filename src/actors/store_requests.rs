@@ -27,8 +27,9 @@ use crate::{
 /// wait for one another.
 const FEW_MISSES: u32 = NUMBER_MISSES.at_once / 2;
 
-pub(super) async fn open(records: &impl Records, ask: OpenVerification) -> Result<Opened, Failure> {
-    Ok(opened(records.run(Starting::new(records.vault(), start(ask))).await.map_err(failure)??))
+pub(super) fn open(records: &impl Records, ask: OpenVerification) -> impl Future<Output = Result<Opened, Failure>> {
+    let opening = records.run(Starting::new(records.vault(), start(ask)));
+    async { Ok(opened(opening.await.map_err(failure)??)) }
 }
 
 fn start(ask: OpenVerification) -> StartRequest {
@@ -54,7 +55,7 @@ fn start(ask: OpenVerification) -> StartRequest {
 
 fn opened(mailing: Mailing) -> Opened {
     let Mailing { view, message, is_repetition } = mailing;
-    Opened { verification: view, message: message.map(Box::new), is_repetition }
+    Opened { verification: view, message, is_repetition }
 }
 
 pub(super) async fn resend(records: &impl Records, ask: ResendMail) -> Result<Opened, Failure> {
@@ -263,11 +264,15 @@ macro_rules! answer_from_records {
             type Result = ::actix::ResponseFuture<<$message as ::actix::Message>::Result>;
 
             fn handle(&mut self, ask: $message, _: &mut Self::Context) -> Self::Result {
+                ::std::thread_local! {
+                    static SECONDS: ::metrics::Histogram =
+                        ::metrics::histogram!("fiador_store_seconds", "message" => stringify!($message));
+                }
                 let records = ::std::clone::Clone::clone(&self.records);
                 let asked_at = ::tokio::time::Instant::now();
                 Box::pin(async move {
                     let answer = $answer(&*records, ask).await;
-                    ::metrics::histogram!("fiador_store_seconds", "message" => stringify!($message)).record(asked_at.elapsed());
+                    SECONDS.with(|seconds| seconds.record(asked_at.elapsed()));
                     answer
                 })
             }

@@ -1,3 +1,5 @@
+use redis::{RedisWrite, ToRedisArgs};
+
 use super::vault::Vault;
 use crate::domain::{ApplicationName, EmailAddress, KeyedHash, MessageKey};
 
@@ -31,36 +33,57 @@ impl Vault {
     }
 }
 
+/// The longest tag in braces, a letter for the kind, and a keyed hash.
+const LONGEST_NAME: usize = 4 + 1 + 16;
+
+/// The name of a Redis key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyName {
+    /// What is not its own is zero.
+    bytes: [u8; LONGEST_NAME],
+    length: usize,
+}
+
+impl KeyName {
+    fn new(shard: usize, kind: u8, hash: &[u8]) -> Self {
+        let mut name = Self { bytes: [0; LONGEST_NAME], length: 0 };
+        for part in [b"{", TAGS[shard].as_bytes(), b"}", &[kind], hash] {
+            name.bytes[name.length..][..part.len()].copy_from_slice(part);
+            name.length += part.len();
+        }
+        name
+    }
+}
+
+impl ToRedisArgs for KeyName {
+    fn write_redis_args<W: RedisWrite + ?Sized>(&self, out: &mut W) {
+        out.write_arg(&self.bytes[..self.length]);
+    }
+}
+
 /// The Redis key of an address's record.
-pub(super) fn record(place: &MessageKey) -> Vec<u8> {
-    named(Handle(place.handle).shard(), b'a', &place.handle)
+pub(super) fn record(place: &MessageKey) -> KeyName {
+    KeyName::new(Handle(place.handle).shard(), b'a', &place.handle)
 }
 
 /// The Redis key of a verification's token.
-pub(super) fn token(shard: usize, verification: &KeyedHash) -> Vec<u8> {
-    named(shard, b't', verification)
+pub(super) fn token(shard: usize, verification: &KeyedHash) -> KeyName {
+    KeyName::new(shard, b't', verification)
 }
 
 /// The Redis key under which a number alone leads to its verification.
-pub(super) fn number(shard: usize, lookup: &KeyedHash) -> Vec<u8> {
-    named(shard, b'n', lookup)
+pub(super) fn number(shard: usize, lookup: &KeyedHash) -> KeyName {
+    KeyName::new(shard, b'n', lookup)
 }
 
 /// The Redis key of a shard's mail queue.
-pub(super) fn queue(shard: usize) -> Vec<u8> {
-    named(shard, b'q', &[])
+pub(super) fn queue(shard: usize) -> KeyName {
+    KeyName::new(shard, b'q', &[])
 }
 
 /// The Redis key of a shard's mails that failed.
-pub(super) fn failed(shard: usize) -> Vec<u8> {
-    named(shard, b'f', &[])
-}
-
-fn named(shard: usize, kind: u8, hash: &[u8]) -> Vec<u8> {
-    let mut key = format!("{{{}}}", TAGS[shard]).into_bytes();
-    key.push(kind);
-    key.extend_from_slice(hash);
-    key
+pub(super) fn failed(shard: usize) -> KeyName {
+    KeyName::new(shard, b'f', &[])
 }
 
 /// A mail's place in a queue: handle and verification, 32 bytes.

@@ -70,28 +70,26 @@ impl<M: Message<Result: Send> + Send + 'static> Ask<M> {
         Self { recipient: Arc::new(recipient), gate, outcomes }
     }
 
-    /// Sends the message and waits for its answer, at most until the deadline.
+    /// Sends the message, at once; what is returned waits for its answer, at most until the deadline.
     ///
     /// # Errors
     /// See [`AskError`]; refusals of the gate come at once and in the order unavailable or crashed, overloaded.
-    pub async fn ask<T, E>(&self, message: M, deadline: Duration) -> Result<T, AskError<E>>
+    pub fn ask<T, E>(&self, message: M, deadline: Duration) -> impl Future<Output = Result<T, AskError<E>>> + use<'_, M, T, E>
     where
         M: Message<Result = Result<T, E>>,
     {
-        let outcome = self.ask_uncounted(message, deadline).await;
-        self.outcomes.count(&outcome);
-        outcome
-    }
-
-    async fn ask_uncounted<T, E>(&self, message: M, deadline: Duration) -> Result<T, AskError<E>>
-    where
-        M: Message<Result = Result<T, E>>,
-    {
-        let permit = self.gate.enter()?;
-        match timeout(deadline, InFlight::new(&self.recipient, message, permit)).await {
-            Ok(Ok(answer)) => answer.map_err(AskError::Refused),
-            Ok(Err(_mailbox_closed)) => Err(AskError::Crashed),
-            Err(_elapsed) => Err(AskError::TimedOut),
+        let in_flight = self.gate.enter().map(|permit| timeout(deadline, InFlight::new(&self.recipient, message, permit)));
+        async move {
+            let outcome = match in_flight {
+                Ok(answer) => match answer.await {
+                    Ok(Ok(answer)) => answer.map_err(AskError::Refused),
+                    Ok(Err(_mailbox_closed)) => Err(AskError::Crashed),
+                    Err(_elapsed) => Err(AskError::TimedOut),
+                },
+                Err(refused) => Err(refused),
+            };
+            self.outcomes.count(&outcome);
+            outcome
         }
     }
 

@@ -56,7 +56,7 @@ impl Room {
         let (application, address) = (message.application.clone(), message.address.clone());
         let told = self.reservation.tell(MailQueued { message });
         fail::fail_point!("gateway.handover.after");
-        actix_rt::spawn(async move {
+        actix::spawn(async move {
             if let Ok(Err(Failure::Overloaded)) = told.await {
                 self.crowded.borrow_mut().add(application, &address);
             }

@@ -47,7 +47,10 @@ impl Front {
         let (user, room) = (UserAt::Address(address.clone()), self.admit()?);
         let (id, (hash, rehashed)) = self.compare(&application.name, user, ask.password, room).await?;
         let room = self.handing_over.room_for(&application.name, &address);
-        let second_step = second_step.map(|opening| Box::new(OpenVerification { with_lease: room.is_some(), ..opening }));
+        let second_step = second_step.map(|mut opening| {
+            opening.with_lease = room.is_some();
+            opening
+        });
         let finish = FinishSignIn { application: ask.application, id, hash, rehashed, second_step };
         let mut finished = self.store.finish_sign_in.ask(finish, STORE_DEADLINE).await.map_err(failure)?;
         hand_over(room, finished.opened.as_mut().and_then(|opened| opened.message.take()));
@@ -58,7 +61,8 @@ impl Front {
         let application = self.application(&ask.application)?;
         let ip = end_user(ask.context_ip.as_deref())?;
         let start = starting(&application, ask.email, ask.context_ip, ask.operation);
-        let opening = OpenVerification { signs_in: Some(FirstStep::None), ..opening(&application, start, ip)? };
+        let mut opening = opening(&application, start, ip)?;
+        opening.signs_in = Some(FirstStep::None);
         self.start_at_a_charge(opening, charges(&application, ip)).await
     }
 
@@ -69,12 +73,14 @@ impl Front {
     }
 }
 
-fn second_step(application: &Application, ask: &SignIn) -> Result<Option<OpenVerification>, Refusal> {
+fn second_step(application: &Application, ask: &SignIn) -> Result<Option<Box<OpenVerification>>, Refusal> {
     if application.second_step == SecondStep::None {
         return Ok(None);
     }
     let start = starting(application, ask.email.clone(), None, ask.operation);
-    Ok(Some(OpenVerification { signs_in: Some(FirstStep::Password), ..opening(application, start, None)? }))
+    let mut opening = opening(application, start, None)?;
+    opening.signs_in = Some(FirstStep::Password);
+    Ok(Some(opening))
 }
 
 fn starting(application: &Application, email: String, context_ip: Option<String>, operation: OperationId) -> StartVerification {

@@ -40,7 +40,6 @@ impl Front {
             None => None,
         };
         let (application, operation, presented) = (ask.application, ask.operation, ask.password);
-        let verification = verification.map(Box::new);
         let keep = KeepUser { application: application.clone(), address, attributes, locale, password, verification, operation };
         let KeptUser { user, opened, is_repetition } = self.keep_at_a_charge(keep, charges).await?;
         if let Some(presented) = presented.filter(|_| is_repetition) {

@@ -58,7 +58,8 @@ fn queue(mut record: AddressRecord, request: &Resend, sends_another: bool, now: 
         verification.sends += 1;
     }
     let view = verification.view(&request.id, address_checks_left, now);
-    let message = if request.with_lease && sends_another { verification.lease_message(request.handle, now) } else { None };
+    let is_leased = request.with_lease && sends_another;
+    let message = if is_leased { verification.lease_message(request.handle, now).map(Box::new) } else { None };
     let effects = verification.message.due_at().map(Effect::Enqueue).into_iter().collect();
     Outcome::changed(Ok(Mailing { view, message, is_repetition: false }), record, effects)
 }

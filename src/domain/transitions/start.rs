@@ -55,7 +55,7 @@ pub struct Mailing {
     /// The verification.
     pub view: VerificationView,
     /// Its mail, leased.
-    pub message: Option<LeasedMessage>,
+    pub message: Option<Box<LeasedMessage>>,
     /// Whether it had been asked for before, by the same operation.
     pub is_repetition: bool,
 }
@@ -76,7 +76,7 @@ pub fn start(mut record: AddressRecord, request: &Start, now: Moment) -> Outcome
     }
     let mut verification = open(&record, request, now);
     let view = verification.view(&request.id, record.wrong_checks_left(now), now);
-    let message = if request.with_lease { verification.lease_message(request.handle, now) } else { None };
+    let message = if request.with_lease { verification.lease_message(request.handle, now).map(Box::new) } else { None };
     effects.extend(verification.message.due_at().map(Effect::Enqueue));
     effects.extend(request.has_token.then_some(Effect::StoreToken(verification.expires_at)));
     effects.extend(request.lookup.map(|number| Effect::StoreNumber(number, verification.expires_at)));

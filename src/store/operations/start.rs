@@ -17,7 +17,8 @@ use crate::{
 
 /// Opens a verification, with a number drawn for it.
 pub struct Starting {
-    start: Start,
+    /// Boxed, because it is handed on a few times before it is done.
+    start: Box<Start>,
     token: Option<Token>,
 }
 
@@ -66,7 +67,7 @@ impl Starting {
         let id = vault.id_for(&request.application, &request.address, handle, &operation);
         let key = vault.key_of(&request.application, &id);
         let number = number_for(vault, &request, handle);
-        let start = Start {
+        let start = Box::new(Start {
             fingerprint,
             handle: handle.0,
             number_hash: vault.number(&key, number.as_str()),
@@ -86,7 +87,7 @@ impl Starting {
             with_lease: request.with_lease,
             signs_in: request.signs_in,
             refusal: request.refusal,
-        };
+        });
         Self { start, token: request.token }
     }
 
@@ -97,7 +98,7 @@ impl Starting {
 
     /// What the commit's effects store.
     pub(super) fn seal(&self, vault: &Vault, effects: &[Effect]) -> Sealed {
-        let Start { application, id, key, number, .. } = &self.start;
+        let Start { application, id, key, number, .. } = &*self.start;
         let mut sealed = Sealed::default();
         for effect in effects {
             match (effect, &self.token) {
@@ -129,7 +130,7 @@ impl Operation for Starting {
     }
 
     fn redraw(&mut self, vault: &Vault) {
-        let Start { application, handle, key, number, number_hash, lookup, .. } = &mut self.start;
+        let Start { application, handle, key, number, number_hash, lookup, .. } = &mut *self.start;
         let digits = u8::try_from(number.as_str().len()).expect("a number has at most 15 digits");
         *number = draw(vault, digits, Some(Handle(*handle)));
         *number_hash = vault.number(key, number.as_str());

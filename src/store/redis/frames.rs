@@ -35,10 +35,10 @@ pub(super) struct Frames {
 
 enum At {
     Start,
-    /// In the line after this type; a length, where the type has one, is kept.
+    /// In the line after this type; what it says so far, and whether the byte before was the first of the two that end it.
     Line {
         kind: u8,
-        text: Vec<u8>,
+        length: Length,
         ends: bool,
     },
     /// In a text, so many bytes before its end and the CRLF after it.
@@ -85,43 +85,45 @@ impl Frames {
 
     /// Whether a whole value ends with this byte of a line.
     fn follow_byte(&mut self, byte: u8) -> Result<bool, Malformed> {
-        let At::Line { kind, text, ends } = &mut self.at else {
+        let At::Line { kind, length, ends } = &mut self.at else {
             if !b"+-:$*".contains(&byte) {
                 return Err(Malformed::Type);
             }
-            self.at = At::Line { kind: byte, text: Vec::new(), ends: false };
+            self.at = At::Line { kind: byte, length: Length::Missing, ends: false };
             return Ok(false);
         };
+        let has_length = b"$*".contains(kind);
         match byte {
-            b'\n' if *ends => {
-                let (kind, text) = (*kind, std::mem::take(text));
-                self.end_line(kind, &text)
+            b'\n' if *ends && has_length => {
+                let (kind, length) = (*kind, length.said()?);
+                self.end_length(kind, length)
             }
+            b'\n' if *ends => Ok(self.end_value()),
             _ => {
                 *ends = byte == b'\r';
-                if b"$*".contains(kind) && !*ends {
-                    text.push(byte);
+                if has_length && !*ends {
+                    *length = length.followed_by(byte);
                 }
                 Ok(false)
             }
         }
     }
 
-    fn end_line(&mut self, kind: u8, text: &[u8]) -> Result<bool, Malformed> {
-        match (kind, length(text)) {
-            (b'$', Ok(Some(length))) if length > self.most_bytes => Err(Malformed::TooLarge),
-            (b'$', Ok(Some(length))) => {
+    /// Of a text, or of an array.
+    fn end_length(&mut self, kind: u8, length: Option<usize>) -> Result<bool, Malformed> {
+        match (kind, length) {
+            (b'$', Some(length)) if length > self.most_bytes => Err(Malformed::TooLarge),
+            (b'$', Some(length)) => {
                 self.at = At::Text(length + 2);
                 Ok(false)
             }
-            (b'*', Ok(Some(1..))) if self.missing.len() == MOST_DEPTH => Err(Malformed::TooLarge),
-            (b'*', Ok(Some(MOST_ELEMENTS..))) => Err(Malformed::TooLarge),
-            (b'*', Ok(Some(length @ 1..))) => {
+            (_, Some(1..)) if self.missing.len() == MOST_DEPTH => Err(Malformed::TooLarge),
+            (_, Some(MOST_ELEMENTS..)) => Err(Malformed::TooLarge),
+            (_, Some(length @ 1..)) => {
                 self.missing.push(length);
                 self.at = At::Start;
                 Ok(false)
             }
-            (b'$' | b'*', Err(malformed)) => Err(malformed),
             _ => Ok(self.end_value()),
         }
     }
@@ -140,14 +142,42 @@ impl Frames {
     }
 }
 
-/// None stands for a null.
-fn length(text: &[u8]) -> Result<Option<usize>, Malformed> {
-    if text == b"-1" {
-        return Ok(None);
+/// A length, digit by digit.
+#[derive(Clone, Copy)]
+enum Length {
+    Missing,
+    /// Its digits, and what they say so far.
+    Digits(u8, usize),
+    /// A minus, and after it a one: a null.
+    Minus,
+    Null,
+    Malformed,
+}
+
+impl Length {
+    const MOST_DIGITS: u8 = 10;
+
+    fn followed_by(self, byte: u8) -> Self {
+        let digit = usize::from(byte.wrapping_sub(b'0'));
+        match self {
+            Self::Missing if byte == b'-' => Self::Minus,
+            Self::Minus if byte == b'1' => Self::Null,
+            Self::Missing if digit < 10 => Self::Digits(1, digit),
+            Self::Digits(count, so_far) if digit < 10 && count < Self::MOST_DIGITS => {
+                Self::Digits(count + 1, so_far.saturating_mul(10).saturating_add(digit))
+            }
+            _ => Self::Malformed,
+        }
     }
-    let digits = text.len() <= 10 && !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let text = digits.then(|| std::str::from_utf8(text).ok()).flatten();
-    text.and_then(|text| text.parse().ok()).map(Some).ok_or(Malformed::Length)
+
+    /// None stands for a null.
+    fn said(self) -> Result<Option<usize>, Malformed> {
+        match self {
+            Self::Digits(_, length) => Ok(Some(length)),
+            Self::Null => Ok(None),
+            Self::Missing | Self::Minus | Self::Malformed => Err(Malformed::Length),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,11 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{MailCounts, Moment},
-    store::{MailList, Place, SHARDS, StoreError, keys, operations::Snapshot},
+    store::{
+        MailList, Place, SHARDS, StoreError,
+        keys::{self, KeyName},
+        operations::Snapshot,
+    },
 };
 
 const RECONNECT_AFTER: [u64; 5] = [50, 100, 200, 400, 800];
@@ -141,11 +145,11 @@ impl Link {
         Ok(())
     }
 
-    pub(super) async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) async fn get(&self, key: KeyName) -> Result<Option<Vec<u8>>, StoreError> {
         bytes(self.ask(async |connection| redis::cmd("GET").arg(key).query_async(connection).await).await?)
     }
 
-    pub(super) async fn get_both(&self, record: &[u8], token: &[u8]) -> Result<Snapshot, StoreError> {
+    pub(super) async fn get_both(&self, record: KeyName, token: KeyName) -> Result<Snapshot, StoreError> {
         let reply = self.ask(async |connection| redis::cmd("MGET").arg(record).arg(token).query_async(connection).await).await?;
         let Value::Array(values) = reply else { return Err(StoreError::Damaged("the reply to MGET")) };
         let [record, token] = <[Value; 2]>::try_from(values).map_err(|_| StoreError::Damaged("the reply to MGET"))?;
@@ -155,7 +159,7 @@ impl Link {
     /// The places of all mails that are due in each of `queues`, at most `limit`, in one round trip.
     pub(super) async fn due_members(
         &self,
-        queues: &[Vec<u8>],
+        queues: &[KeyName],
         now: Moment,
         limit: usize,
     ) -> Result<Vec<Vec<Vec<u8>>>, StoreError> {
@@ -167,7 +171,7 @@ impl Link {
     }
 
     /// Lets a mail that stands in `queue` stand there until `due_at`.
-    pub(super) async fn postpone(&self, queue: &[u8], member: &[u8], due_at: Moment) -> Result<(), StoreError> {
+    pub(super) async fn postpone(&self, queue: KeyName, member: &[u8], due_at: Moment) -> Result<(), StoreError> {
         let mut command = redis::cmd("ZADD");
         command.arg(queue).arg("XX").arg(due_at.0).arg(member);
         self.ask(async |connection| command.query_async(connection).await).await
@@ -199,7 +203,7 @@ impl Link {
     }
 
     /// What stands under each of `keys`, whichever shards they are of, in one round trip.
-    pub(super) async fn get_all(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    pub(super) async fn get_all(&self, keys: impl Iterator<Item = KeyName>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let mut pipeline = redis::pipe();
         for key in keys {
             pipeline.cmd("GET").arg(key);
@@ -216,23 +220,28 @@ impl Link {
         let mut pipeline = redis::pipe();
         for shard in 0..SHARDS {
             let (queue, failed) = (keys::queue(shard), keys::failed(shard));
-            pipeline.cmd("ZCOUNT").arg(&queue).arg("-inf").arg(now.0);
-            pipeline.cmd("ZCOUNT").arg(&queue).arg(format!("({}", now.0)).arg("+inf");
-            pipeline.cmd("ZCOUNT").arg(&failed).arg(long_ago).arg("+inf");
+            pipeline.cmd("ZCOUNT").arg(queue).arg("-inf").arg(now.0);
+            pipeline.cmd("ZCOUNT").arg(queue).arg(format!("({}", now.0)).arg("+inf");
+            pipeline.cmd("ZCOUNT").arg(failed).arg(long_ago).arg("+inf");
         }
         let counts: Vec<u64> = self.ask(async |connection| pipeline.query_async(connection).await).await?;
         let sum = |first: usize| counts.iter().skip(first).step_by(3).sum();
         Ok(MailCounts { due: sum(0), later: sum(1), failed: sum(2) })
     }
 
-    pub(super) async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        #[cfg(feature = "testing")]
-        let commit = commit.moved_by(self.clock.moved());
+    pub(super) async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
         fail::fail_point!("redis.commit.before");
-        let reply = self.ask(async |connection| call_script(connection, &commit.evalsha(), || commit.eval()).await).await?;
+        let evalsha = commit.evalsha();
+        let reply = self.ask(async |connection| call_script(connection, &evalsha, commit).await).await?;
         fail::fail_point!("redis.commit.after");
         self.is_refusing.set(false);
         Committed::read(reply)
+    }
+
+    /// How far tests moved the time of the server.
+    #[cfg(feature = "testing")]
+    pub(super) fn moved(&self) -> Duration {
+        self.clock.moved()
     }
 
     /// Asks with a deadline. A connection that does not answer, or breaks, is given up.
@@ -281,13 +290,11 @@ async fn server_time(connection: &mut MultiplexedConnection) -> Result<Moment, R
     Ok(Moment(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
 }
 
-async fn call_script(
-    connection: &mut MultiplexedConnection,
-    evalsha: &Cmd,
-    eval: impl FnOnce() -> Cmd,
-) -> Result<Value, RedisError> {
+async fn call_script(connection: &mut MultiplexedConnection, evalsha: &Cmd, commit: &Commit) -> Result<Value, RedisError> {
     match evalsha.query_async(connection).await {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => eval().query_async(connection).await,
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            Box::pin(async { commit.eval().query_async(connection).await }).await // seldom, so its room is not kept ready
+        }
         answered => answered,
     }
 }

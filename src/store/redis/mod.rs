@@ -20,15 +20,18 @@ pub use connection::RedisSettings;
 pub use gate::{Unfit, claim_ring};
 pub use link::Link;
 
-use self::{commit::Committed, lanes::Lanes};
+use self::{
+    commit::{Commit, Committed},
+    lanes::Lanes,
+};
 use super::{
     Handle, MOST_REDRAWS, MailList, Place, Records, SET_ASIDE, SHARDS, StoreError, Stretch, Vault, keys,
     listing::merge,
-    operations::{Claiming, Operation, Reads, Snapshot},
+    operations::{Claiming, Decision, Operation, Reads, Snapshot, Write},
     tell_of_unreadable,
 };
 use crate::{
-    domain::{ApplicationName, Claimed, IdentityNumber, LeasedMessage, MailCounts, MessageKey, VerificationId},
+    domain::{ApplicationName, Claimed, IdentityNumber, LeasedMessage, MailCounts, MessageKey, Moment, VerificationId},
     planted::{Bug, is_planted},
 };
 
@@ -60,29 +63,30 @@ impl Redis {
         let record = keys::record(&place);
         match operation.reads() {
             Reads::NothingAtFirst => Ok(Snapshot::default()),
-            Reads::Record => Ok(Snapshot { record: self.link.get(&record).await?, token: None }),
+            Reads::Record => Ok(Snapshot { record: self.link.get(record).await?, token: None }),
             Reads::RecordAndToken => {
                 let shard = Handle(place.handle).shard();
-                self.link.get_both(&record, &keys::token(shard, &place.verification)).await
+                self.link.get_both(record, keys::token(shard, &place.verification)).await
             }
         }
     }
 
     /// Reads, decides, commits; decides anew when the record has changed in between.
-    async fn try_until_committed<O: Operation>(&self, mut operation: O) -> Result<O::Answer, StoreError> {
-        let mut read = self.read(&operation).await?;
+    async fn try_until_committed<O: Operation>(&self, operation: &mut O) -> Result<O::Answer, StoreError> {
+        let mut read = self.read(operation).await?;
         let mut redraws = 0;
         for _ in 0..MOST_TRIES {
             let now = self.link.now();
-            let decision = operation.decide(&self.vault, &read, now)?;
-            let Some(write) = decision.write else { return Ok(decision.answer) };
-            let command = commit::command(&operation.place(), read.record.as_deref(), &write, now);
-            let committed = match self.link.commit(command).await {
+            let Decision { answer, write } = operation.decide(&self.vault, &read, now)?;
+            let Some(commit) = write.map(|write| self.commit_of(&operation.place(), &read, &write, now)) else {
+                return Ok(answer);
+            };
+            let committed = match self.link.commit(&commit).await {
                 Err(_) if is_planted(Bug::AnsweredBeforeCommit) => Committed::Done,
                 committed => committed?,
             };
             match committed {
-                Committed::Done => return Ok(decision.answer),
+                Committed::Done => return Ok(answer),
                 Committed::Stale(record) => read.record = record,
                 Committed::ClockOff(server_now) => self.link.learn_time(server_now),
                 Committed::NumberTaken if redraws == MOST_REDRAWS => return Err(StoreError::NoFreeNumber),
@@ -93,6 +97,13 @@ impl Redis {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    fn commit_of(&self, place: &MessageKey, read: &Snapshot, write: &Write, now: Moment) -> Commit {
+        let commit = commit::command(place, read.record.as_deref(), write, now);
+        #[cfg(feature = "testing")]
+        let commit = commit.moved_by(self.link.moved());
+        commit
     }
 
     /// At most `limit` mails that are due, and whether there may be more.
@@ -117,7 +128,7 @@ impl Redis {
                 tell_of_unreadable(&key, &error);
                 let queue = keys::queue(Handle(key.handle).shard());
                 // without an answer somebody sets it aside at its next claim
-                let _ = self.link.postpone(&queue, &keys::member(&key), self.link.now() + SET_ASIDE).await;
+                let _ = self.link.postpone(queue, &keys::member(&key), self.link.now() + SET_ASIDE).await;
                 None
             }
             Err(_) => None,
@@ -131,21 +142,22 @@ impl Records for Redis {
     }
 
     /// In turn with the cell's others on the same record; what only reads waits for nobody.
-    async fn run<O: Operation + Send + 'static>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        let (handle, may_write, has_begun) = (operation.place().handle, operation.may_write(), Cell::new(false));
-        let work = async {
-            has_begun.set(true);
-            self.try_until_committed(operation).await
-        };
-        let done =
-            if may_write { timeout(LONGEST, self.lanes.in_turn(handle, work)).await } else { timeout(LONGEST, work).await };
-        let too_slow = || StoreError::Unavailable("Redis is too slow".to_owned());
-        done.unwrap_or_else(|_| Err(if has_begun.get() { too_slow() } else { StoreError::Contended }))
+    fn run<O: Operation + Send + 'static>(&self, mut operation: O) -> impl Future<Output = Result<O::Answer, StoreError>> {
+        let has_begun = Cell::new(false);
+        async move {
+            let work = timeout(LONGEST, async {
+                let _turn = if operation.may_write() { Some(self.lanes.turn(operation.place().handle).await) } else { None };
+                has_begun.set(true);
+                self.try_until_committed(&mut operation).await
+            });
+            let too_slow = || StoreError::Unavailable("Redis is too slow".to_owned());
+            work.await.unwrap_or_else(|_| Err(if has_begun.get() { too_slow() } else { StoreError::Contended }))
+        }
     }
 
     async fn find(&self, application: &ApplicationName, number: &IdentityNumber) -> Result<Option<VerificationId>, StoreError> {
         let shard = usize::try_from(number.shard(SHARDS as u64)).expect("there are 64 shards");
-        let sealed = self.link.get(&keys::number(shard, &self.vault.lookup(application, number))).await?;
+        let sealed = self.link.get(keys::number(shard, &self.vault.lookup(application, number))).await?;
         sealed.map(|sealed| self.vault.open_id(number, &sealed)).transpose()
     }
 

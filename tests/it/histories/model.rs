@@ -193,7 +193,7 @@ impl Model {
 }
 
 fn mailed(answer: &Result<Mailing, Refusal>) -> Said {
-    let said = |mailing: &Mailing| Said::mailing(&mailing.view, mailing.message.as_ref(), mailing.is_repetition);
+    let said = |mailing: &Mailing| Said::mailing(&mailing.view, mailing.message.as_deref(), mailing.is_repetition);
     answer.as_ref().map_or_else(Said::refused, said)
 }
 

@@ -140,7 +140,7 @@ impl OneAddress {
     pub fn open(&mut self, request: &Start) -> Result<Opened, Refusal> {
         let outcome = start(self.record(), request, self.now);
         let (key, right) = (request.key, request.number.as_str().to_owned());
-        self.commit(outcome).map(|started| Opened { view: started.view, key, right, mail: started.message })
+        self.commit(outcome).map(|started| Opened { view: started.view, key, right, mail: started.message.map(|mail| *mail) })
     }
 
     /// A check by an operation of its own.
