@@ -215,6 +215,7 @@ impl AddressRecord {
     }
 
     pub(super) fn add(&mut self, verification: Verification) {
+        self.verifications.reserve_exact(1); // most addresses have one
         self.verifications.push(verification);
     }
 

@@ -4,10 +4,14 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
 
 /// The last moment with a year of four digits, which is all that RFC 3339 can write.
 const LAST_WRITABLE_MS: u64 = 253_402_300_799_999;
+
+/// RFC 3339 of UTC, with milliseconds.
+const WRITTEN: StaticFormatDescription =
+    format_description!(version = 2, "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// A point in time by the store's clock, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,9 +31,7 @@ impl Moment {
         let milliseconds = self.0.min(LAST_WRITABLE_MS);
         let utc = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000)
             .expect("years up to 9999 are in range");
-        let (year, month, day) = (utc.year(), u8::from(utc.month()), utc.day());
-        let (hour, minute, second, millisecond) = utc.time().as_hms_milli();
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+        utc.format(WRITTEN).expect("it has all parts")
     }
 }
 

@@ -16,10 +16,9 @@ use uuid::Uuid;
 use warp::{Filter, Rejection, filters::BoxedFilter, host::Authority, reply::Response};
 
 use super::{
-    peers::Peer,
     problem::{Code, Problem},
     reply::{Rfc3339, json},
-    routes::{Api, Call, answer, call},
+    routes::{Api, Around, Call, answer, call},
 };
 use crate::{
     messages::{CapturedMail, ReadInbox},
@@ -145,9 +144,9 @@ fn number_in(text: &str) -> Option<&str> {
 /// Whether the request comes from this machine and means it. Rejects hosts that contradict the request's target.
 fn local_only() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone {
     let host = warp::host::optional();
-    let peer = warp::ext::get::<Peer>();
-    peer.and(host).and(warp::header::headers_cloned()).map(|Peer { connection, .. }, host: Option<Authority>, headers| {
-        is_loopback(connection) && host.as_ref().is_some_and(names_loopback) && came_straight(&headers)
+    let around = warp::ext::get::<Around>();
+    around.and(host).and(warp::header::headers_cloned()).map(|around: Around, host: Option<Authority>, headers| {
+        is_loopback(around.peer.connection) && host.as_ref().is_some_and(names_loopback) && came_straight(&headers)
     })
 }
 

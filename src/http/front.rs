@@ -19,7 +19,7 @@ use super::{
     metering::Metering,
     peers::Peer,
     problem::{Code, Problem},
-    routes::{Api, routes},
+    routes::{Api, Around, routes},
     scraping,
     test_mark::TestMark,
     trail::{Line, Trail},
@@ -69,9 +69,7 @@ impl Front {
         let (trail, test_mark) = (Trail::begin(&self.audit), TestMark::default());
         let line = Line::begin(&self.audit, trail.clone(), &request_id, peer.client);
         let metering = Metering::begin(&request);
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(trail);
-        request.extensions_mut().insert(test_mark.clone());
+        request.extensions_mut().insert(Around { peer, trail, test_mark: test_mark.clone() });
         let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
         let mut response = routed.unwrap_or_else(|_panic| {
             tracing::error!(request.id = request_id, "a request's handler panicked");

@@ -19,6 +19,14 @@ pub(super) struct Api {
     pub limits: Limits,
 }
 
+/// What the front knows of a request, beside the request itself.
+#[derive(Clone)]
+pub(super) struct Around {
+    pub peer: Peer,
+    pub trail: Trail,
+    pub test_mark: TestMark,
+}
+
 /// What handlers see of a request.
 pub(super) struct Call {
     pub method: Method,
@@ -62,11 +70,11 @@ fn all_but_verifications(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 
 /// The request behind a path that matched. It rejects nothing.
 pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy {
-    let around = warp::ext::get::<Peer>().and(warp::ext::get::<Trail>()).and(warp::ext::get::<TestMark>());
+    let around = warp::ext::get::<Around>();
     let request = warp::method().and(around).and(warp::header::headers_cloned()).and(warp::body::stream());
-    request.map(|method, Peer { client, .. }, trail, test_mark, headers, body| {
-        let body: BodyStream = Box::pin(whole_chunks(body));
-        Call { method, client, trail, test_mark, headers, body }
+    request.map(|method, around, headers, body| {
+        let (Around { peer, trail, test_mark }, body) = (around, Box::pin(whole_chunks(body)));
+        Call { method, client: peer.client, trail, test_mark, headers, body }
     })
 }
 

@@ -32,15 +32,18 @@ impl TestMark {
 
     /// The body with the member `test`, where it is marked.
     pub fn on<B>(&self, body: B) -> Marked<B> {
-        Marked { body, test: self.is_set() }
+        if self.is_set() { Marked::Test { body, test: true } } else { Marked::Real(body) }
     }
 }
 
 /// A JSON object and its mark.
 #[derive(Serialize)]
-pub(super) struct Marked<B> {
-    #[serde(flatten)]
-    body: B,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    test: bool,
+#[serde(untagged)]
+pub(super) enum Marked<B> {
+    Real(B),
+    Test {
+        #[serde(flatten)]
+        body: B,
+        test: bool,
+    },
 }
