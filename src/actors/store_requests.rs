@@ -1,5 +1,7 @@
 //! What both stores do with what they are asked: translate it into an operation, run it, translate what comes of it.
 
+use futures_util::FutureExt;
+
 use crate::{
     domain::{
         ApplicationName, Approval, Charge, Claimed, MailCounts, MailPage, MailView, NUMBER_MISSES, Refusal, UserExport, UserView,
@@ -28,8 +30,7 @@ use crate::{
 const FEW_MISSES: u32 = NUMBER_MISSES.at_once / 2;
 
 pub(super) fn open(records: &impl Records, ask: OpenVerification) -> impl Future<Output = Result<Opened, Failure>> {
-    let opening = records.run(Starting::new(records.vault(), start(ask)));
-    async { Ok(opened(opening.await.map_err(failure)??)) }
+    records.run(Starting::new(records.vault(), start(ask))).map(|mailing| Ok(opened(mailing.map_err(failure)??)))
 }
 
 fn start(ask: OpenVerification) -> StartRequest {

@@ -97,6 +97,9 @@ impl Connection {
         let activity = Activity::new();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // A client may close its side once it has asked. To look whether it did costs a call of the system and 8 KiB for each
+            // request, and what it asked for is done all the same.
+            .half_close(true)
             .header_read_timeout(self.limits.header_time)
             .max_headers(MOST_HEADERS)
             .max_buf_size(LONGEST_HEADER as usize)
@@ -148,6 +151,7 @@ impl Connection {
         let (mut connection, mut stop) = (pin!(connection), self.stop.clone());
         let Limits { header_time, idle_time, .. } = self.limits;
         select! {
+            biased; // nearly always it is the connection that goes on
             ended = connection.as_mut() => return note(ended),
             () = activity.too_many_given_up() => return tracing::debug!(peer = %self.peer, "a peer gives up all it asks for"),
             () = activity.quiet(header_time, idle_time) => {}

@@ -34,7 +34,8 @@ pub(super) struct Call {
     pub client: IpAddr,
     pub trail: Trail,
     pub test_mark: TestMark,
-    pub headers: HeaderMap,
+    /// Boxed, because a call is handed on a few times.
+    pub headers: Box<HeaderMap>,
     pub body: BodyStream,
 }
 
@@ -73,7 +74,8 @@ pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy
     let around = warp::ext::get::<Around>();
     let request = warp::method().and(around).and(warp::header::headers_cloned()).and(warp::body::stream());
     request.map(|method, around, headers, body| {
-        let (Around { peer, trail, test_mark }, body) = (around, Box::pin(whole_chunks(body)));
+        let Around { peer, trail, test_mark } = around;
+        let (headers, body) = (Box::new(headers), Box::pin(whole_chunks(body)));
         Call { method, client: peer.client, trail, test_mark, headers, body }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
     sync::Arc,
     task::{self, Poll, ready},
@@ -10,11 +10,12 @@ use std::{
 };
 
 use actix::{dev::RecipientRequest, prelude::*};
+use futures_util::FutureExt;
 use thiserror::Error;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::timeout,
+    time::{error::Elapsed, timeout},
 };
 
 use super::{Health, Report, outcomes::Outcomes};
@@ -78,19 +79,11 @@ impl<M: Message<Result: Send> + Send + 'static> Ask<M> {
     where
         M: Message<Result = Result<T, E>>,
     {
-        let in_flight = self.gate.enter().map(|permit| timeout(deadline, InFlight::new(&self.recipient, message, permit)));
-        async move {
-            let outcome = match in_flight {
-                Ok(answer) => match answer.await {
-                    Ok(Ok(answer)) => answer.map_err(AskError::Refused),
-                    Ok(Err(_mailbox_closed)) => Err(AskError::Crashed),
-                    Err(_elapsed) => Err(AskError::TimedOut),
-                },
-                Err(refused) => Err(refused),
-            };
-            self.outcomes.count(&outcome);
-            outcome
-        }
+        let asked = match self.gate.enter() {
+            Ok(permit) => timeout(deadline, InFlight::new(&self.recipient, message, permit)).map(outcome_of).left_future(),
+            Err(refused) => ready(Err(refused)).right_future(),
+        };
+        asked.inspect(|outcome| self.outcomes.count(outcome))
     }
 
     /// Takes a permit for a message to be sent later; none when there is no permit or the actor is not up.
@@ -108,6 +101,14 @@ impl<M: Message<Result: Send> + Send + 'static> Ask<M> {
 impl<M: Message<Result: Send> + Send> Clone for Ask<M> {
     fn clone(&self) -> Self {
         Self { recipient: self.recipient.clone(), gate: self.gate.clone(), outcomes: self.outcomes.clone() }
+    }
+}
+
+fn outcome_of<T, E>(answer: Result<Result<Result<T, E>, MailboxError>, Elapsed>) -> Result<T, AskError<E>> {
+    match answer {
+        Ok(Ok(answer)) => answer.map_err(AskError::Refused),
+        Ok(Err(_mailbox_closed)) => Err(AskError::Crashed),
+        Err(_elapsed) => Err(AskError::TimedOut),
     }
 }
 
