@@ -4,7 +4,7 @@ use std::fs;
 
 use fiador::api_key::ApiKey;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::stop::start_in_flight;
 use crate::kit::{
@@ -12,6 +12,7 @@ use crate::kit::{
     daemon::{Daemon, Home, application_whose_key},
     http::Reply,
     redis::TestRedis,
+    tls::TestCertificate,
 };
 
 const CONFIG: &str = "[dev]\ninbox = true\n[audit]\nto = \"./audit.jsonl\"\n";
@@ -88,23 +89,48 @@ async fn a_key_used_beyond_its_scope_is_written_down_with_whose_it_is() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_before_its_answer_leaves_a_line_all_the_same() {
-    let server = TestRedis::start();
-    let (home, key) = Home::with_application(&format!("{CONFIG}[store]\nredis_url = \"{}\"\n", server.url()));
+async fn what_a_client_asked_for_that_is_gone_is_done_and_written_down() {
+    let (home, key) = Home::with_application(CONFIG);
     let daemon = home.start().await;
-    server.freeze(); // so that nothing is answered before the client is gone
     let body = json!({"email": "ada@example.org"}).to_string();
     let mut connection = start_in_flight(&daemon, &key, &body).await;
     connection.write_all(body.as_bytes()).await.unwrap();
     drop(connection);
-    while !home.read("audit.jsonl").contains("verification.start") {
-        tokio::task::yield_now().await;
-    }
+    until_written(&home, "verification.start").await;
+    let lines = lines(&home, daemon).await;
+
+    assert_eq!(told(&lines[1]), ("verification.start", Some(202), None));
+    assert_eq!(lines[1]["client"], "127.0.0.1");
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_over_http2_leaves_a_line_without_a_status() {
+    let (server, certificate) = (TestRedis::start(), TestCertificate::new());
+    let tls = "[http.tls]\ncertificate_file = \"certificate.pem\"\nkey_file = \"key.pem\"\n";
+    let (home, key) = Home::with_application(&format!("{CONFIG}{tls}[store]\nredis_url = \"{}\"\n", server.url()));
+    home.write("certificate.pem", &certificate.pem);
+    home.write("key.pem", &certificate.key_pem);
+    let daemon = home.start().await;
+    server.freeze(); // so that nothing is answered before the client is gone
+    let (_, port) = daemon.address.rsplit_once(':').unwrap();
+    let gives_up = Command::new("curl")
+        .args(["--silent", "--http2", "--max-time", "0.5", "--noproxy", "*", "--cacert"])
+        .arg(home.path("certificate.pem"))
+        .args(["--header", &format!("Authorization: Bearer {key}"), "--json", r#"{"email": "ada@example.org"}"#])
+        .arg(format!("https://localhost:{port}/v1/verifications"))
+        .status();
+    assert!(!gives_up.await.unwrap().success());
+    until_written(&home, "verification.start").await;
     server.thaw();
     let lines = lines(&home, daemon).await;
 
     assert_eq!(told(&lines[1]), ("verification.start", None, Some("client-gone")));
-    assert_eq!(lines[1]["client"], "127.0.0.1");
+}
+
+async fn until_written(home: &Home, event: &str) {
+    while !home.read("audit.jsonl").contains(event) {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
