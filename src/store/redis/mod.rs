@@ -20,18 +20,15 @@ pub use connection::RedisSettings;
 pub use gate::{Unfit, claim_ring};
 pub use link::Link;
 
-use self::{
-    commit::{Commit, Committed},
-    lanes::Lanes,
-};
+use self::{commit::Committed, lanes::Lanes};
 use super::{
     Handle, MOST_REDRAWS, MailList, Place, Records, SET_ASIDE, SHARDS, StoreError, Stretch, Vault, keys,
     listing::merge,
-    operations::{Claiming, Decision, Operation, Reads, Snapshot, Write},
+    operations::{Claiming, Decision, Operation, Reads, Snapshot},
     tell_of_unreadable,
 };
 use crate::{
-    domain::{ApplicationName, Claimed, IdentityNumber, LeasedMessage, MailCounts, MessageKey, Moment, VerificationId},
+    domain::{ApplicationName, Claimed, IdentityNumber, LeasedMessage, MailCounts, MessageKey, VerificationId},
     planted::{Bug, is_planted},
 };
 
@@ -78,9 +75,11 @@ impl Redis {
         for _ in 0..MOST_TRIES {
             let now = self.link.now();
             let Decision { answer, write } = operation.decide(&self.vault, &read, now)?;
-            let Some(commit) = write.map(|write| self.commit_of(&operation.place(), &read, &write, now)) else {
-                return Ok(answer);
-            };
+            let Some(write) = write else { return Ok(answer) };
+            let commit = commit::command(&operation.place(), read.record.as_deref(), &write, now);
+            drop(write); // it is in the commit now
+            #[cfg(feature = "testing")]
+            let commit = commit.moved_by(self.link.moved());
             let committed = match self.link.commit(&commit).await {
                 Err(_) if is_planted(Bug::AnsweredBeforeCommit) => Committed::Done,
                 committed => committed?,
@@ -97,13 +96,6 @@ impl Redis {
             }
         }
         Err(StoreError::Contended)
-    }
-
-    fn commit_of(&self, place: &MessageKey, read: &Snapshot, write: &Write, now: Moment) -> Commit {
-        let commit = commit::command(place, read.record.as_deref(), write, now);
-        #[cfg(feature = "testing")]
-        let commit = commit.moved_by(self.link.moved());
-        commit
     }
 
     /// At most `limit` mails that are due, and whether there may be more.
