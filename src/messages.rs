@@ -90,6 +90,13 @@ pub struct StartVerification {
     pub operation: OperationId,
 }
 
+impl StartVerification {
+    /// A start for `email` and nothing else.
+    pub fn new(application: ApplicationName, email: String, operation: OperationId) -> Self {
+        Self { application, email, token: None, purpose: None, locale: None, ttl_seconds: None, context_ip: None, operation }
+    }
+}
+
 /// HTTP or in process -> Gateway. The verification as it stands now. Changes nothing.
 #[derive(Clone, Message)]
 #[rtype(result = "Result<VerificationView, Failure>")]

@@ -65,16 +65,7 @@ impl TestService {
 
     /// A start of a verification of `email` and nothing else, under a new operation, to be changed and sent by [`Self::service`].
     pub fn starting(&self, email: &str) -> StartVerification {
-        StartVerification {
-            application: self.application.clone(),
-            email: email.to_owned(),
-            token: None,
-            purpose: None,
-            locale: None,
-            ttl_seconds: None,
-            context_ip: None,
-            operation: new_operation(),
-        }
+        StartVerification::new(self.application.clone(), email.to_owned(), new_operation())
     }
 
     /// The number in the newest mail to `email`; waits for one at most five seconds.

@@ -143,6 +143,7 @@ impl Front {
         if key.scopes.contains(&ask.scope) { Ok(principal) } else { Err(Denied::ScopeMissing(principal, ask.scope)) }
     }
 
+    /// No `async fn`, whose future would keep what it was asked beside what it makes of it.
     fn start(&self, ask: StartVerification) -> impl Future<Output = Result<VerificationView, Failure>> {
         let opening = self.opening_at_charges(ask);
         async move {
@@ -268,6 +269,7 @@ fn owner<'a>(applications: &'a Applications, api_key: &str) -> Option<(&'a Appli
     })
 }
 
+/// Boxed, because it is handed on a few times.
 fn opening(application: &Application, ask: StartVerification, ip: Option<EndUserIp>) -> Result<Box<OpenVerification>, Refusal> {
     let address = EmailAddress::parse(&ask.email).map_err(|error| invalid("email", &error))?;
     let purpose = ask.purpose.map_or_else(|| Ok(Purpose::default()), |text| Purpose::parse(&text));

@@ -29,6 +29,7 @@ use crate::{
 /// wait for one another.
 const FEW_MISSES: u32 = NUMBER_MISSES.at_once / 2;
 
+/// No `async fn`, whose future would keep what it was asked beside the operation.
 pub(super) fn open(records: &impl Records, ask: OpenVerification) -> impl Future<Output = Result<Opened, Failure>> {
     records.run(Starting::new(records.vault(), start(ask))).map(|mailing| Ok(opened(mailing.map_err(failure)??)))
 }

@@ -99,7 +99,7 @@ impl EmailAddress {
     /// The domain as lower-case A-labels.
     pub fn ascii_domain(&self) -> String {
         if self.domain().is_ascii() {
-            return self.domain().to_ascii_lowercase();
+            return self.domain().to_ascii_lowercase(); // the same, at less cost
         }
         idna::domain_to_ascii_strict(self.domain()).expect("`parse` converted it before")
     }

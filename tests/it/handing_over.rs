@@ -14,16 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts for a new address of this domain; whether its mail is handed over.
 async fn is_handed_over(gateway: &LoneGateway, nth: usize, domain: &str) -> bool {
-    let start = StartVerification {
-        application: shop(),
-        email: format!("u{nth}@{domain}"),
-        token: None,
-        purpose: None,
-        locale: None,
-        ttl_seconds: None,
-        context_ip: None,
-        operation: new_operation(),
-    };
+    let start = StartVerification::new(shop(), format!("u{nth}@{domain}"), new_operation());
     let before = gateway.handed_over().await;
     gateway.gateway.asks().ask(start, PATIENCE).await.unwrap();
     gateway.handed_over().await > before

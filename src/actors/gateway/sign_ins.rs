@@ -84,8 +84,7 @@ fn second_step(application: &Application, ask: &SignIn) -> Result<Option<Box<Ope
 }
 
 fn starting(application: &Application, email: String, context_ip: Option<String>, operation: OperationId) -> StartVerification {
-    let application = application.name.clone();
-    StartVerification { application, email, token: None, purpose: None, locale: None, ttl_seconds: None, context_ip, operation }
+    StartVerification { context_ip, ..StartVerification::new(application.name.clone(), email, operation) }
 }
 
 fn is_repetition(finished: &FinishedSignIn) -> bool {

@@ -205,14 +205,9 @@ fn busy(_: Busy) -> Failure {
 /// The verification of a new user's address.
 fn confirmation(ask: &CreateUser) -> StartVerification {
     StartVerification {
-        application: ask.application.clone(),
-        email: ask.email.clone(),
-        token: None,
         purpose: Some(Purpose::confirm_address().as_str().to_owned()),
         locale: ask.locale.clone(),
-        ttl_seconds: None,
-        context_ip: None,
-        operation: ask.operation,
+        ..StartVerification::new(ask.application.clone(), ask.email.clone(), ask.operation)
     }
 }
 
