@@ -1,4 +1,5 @@
-//! An SMTP server that takes every mail and reads the number in it.
+//! An SMTP server that takes every mail and reads the number in it. Like servers at large it takes commands in groups, and answers
+//! a group in one piece, unless each answer is to be late.
 
 use std::{
     collections::HashMap,
@@ -99,14 +100,16 @@ async fn talk(mut stream: TcpStream, post: Arc<Post>, pause: Duration) -> std::i
     stream.write_all(b"220 sink\r\n").await?;
     let (mut buffer, mut recipient, mut is_in_data) = (Vec::new(), String::new(), false);
     while stream.read_buf(&mut buffer).await? > 0 {
+        let mut answers = Vec::new();
         while let Some(part) = take_part(&mut buffer, is_in_data) {
             if !pause.is_zero() {
+                stream.write_all(&std::mem::take(&mut answers)).await?;
                 tokio::time::sleep(pause).await;
             }
             if is_in_data {
                 is_in_data = false;
                 post.take(std::mem::take(&mut recipient), &String::from_utf8_lossy(&part));
-                stream.write_all(b"250 2.0.0 taken\r\n").await?;
+                answers.extend_from_slice(b"250 2.0.0 taken\r\n");
                 continue;
             }
             let line = String::from_utf8_lossy(&part).into_owned();
@@ -115,8 +118,9 @@ async fn talk(mut stream: TcpStream, post: Arc<Post>, pause: Duration) -> std::i
                 recipient = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
             }
             is_in_data = verb == "DATA";
-            stream.write_all(answer(&verb)).await?;
+            answers.extend_from_slice(answer(&verb));
         }
+        stream.write_all(&answers).await?;
     }
     Ok(())
 }
@@ -132,7 +136,7 @@ fn take_part(buffer: &mut Vec<u8>, is_in_data: bool) -> Option<Vec<u8>> {
 
 fn answer(verb: &str) -> &'static [u8] {
     match verb {
-        "EHLO" => b"250-sink\r\n250 8BITMIME\r\n",
+        "EHLO" => b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
         "DATA" => b"354 go on\r\n",
         "QUIT" => b"221 bye\r\n",
         _ => b"250 ok\r\n",

@@ -20,9 +20,7 @@ pub(super) enum Step {
     Sender,
     /// The recipient, or the wish to send data.
     Envelope,
-    /// The mail itself, but not its end.
-    Content,
-    /// The final dot was sent, or may have been.
+    /// The mail with its final dot was sent, or may have been.
     FinalDot,
 }
 

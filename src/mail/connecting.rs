@@ -23,7 +23,8 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    dialog::{Dialog, LONGEST_REPLY},
+    dialog::{Aside, Dialog, LONGEST_REPLY},
+    handover::Connection,
     reply::{Deadline, Trouble},
     smtp::{SmtpSettings, SmtpTls},
 };
@@ -76,31 +77,34 @@ impl Server {
     }
 
     /// A connection that may carry mail: encrypted as configured, and logged in.
-    pub(super) async fn connect(&self, deadline: Deadline<'_>) -> Result<AsyncSmtpConnection, Trouble> {
+    pub(super) async fn connect(&self, deadline: Deadline<'_>) -> Result<Connection, Trouble> {
         let SmtpSettings { host, port, limits, .. } = &self.settings;
         fail::fail_point!("smtp.connect.before");
         let socket = deadline.within(limits.connect, "connecting", open_socket(host, *port, limits.connect)).await?;
         fail::fail_point!("smtp.connect.after");
         let peer = socket.peer_addr()?;
-        let stream = self.secure(socket, peer, deadline).await?;
+        let aside = Arc::new(Aside::default());
+        let stream = self.secure(socket, peer, aside.clone(), deadline).await?;
 
         // the greeting and EHLO: two answers
         let hello = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
-        let connection = deadline.within(limits.command * 2, "the greeting or EHLO", hello).await?;
+        let mut connection = deadline.within(limits.command * 2, "the greeting or EHLO", hello).await?;
         fail::fail_point!("smtp.ehlo.after");
-        self.log_in(connection, peer.ip().is_loopback(), deadline).await
+        self.log_in(&mut connection, peer.ip().is_loopback(), deadline).await?;
+        Ok(Connection::new(connection, aside, *limits))
     }
 
     async fn secure(
         &self,
         mut socket: TcpStream,
         peer: SocketAddr,
+        aside: Arc<Aside>,
         deadline: Deadline<'_>,
     ) -> Result<Box<dyn AsyncTokioStream>, Trouble> {
         let limits = self.settings.limits;
         let Some(tls) = &self.tls else {
             if peer.ip().is_loopback() || self.settings.allow_plaintext {
-                return Ok(Box::new(Dialog::new(socket, peer, b"")));
+                return Ok(Box::new(Dialog::new(socket, peer, b"", aside)));
             }
             return Err(Trouble::Broken("the server is not on this machine and tls = none".to_owned()));
         };
@@ -114,16 +118,16 @@ impl Server {
         let handshake = tls.connector.connect(tls.name.clone(), socket);
         let tls = deadline.within(limits.command, "TLS", handshake).await?;
         fail::fail_point!("smtp.tls.after");
-        Ok(Box::new(Dialog::new(tls, peer, greeting)))
+        Ok(Box::new(Dialog::new(tls, peer, greeting, aside)))
     }
 
     async fn log_in(
         &self,
-        mut connection: AsyncSmtpConnection,
+        connection: &mut AsyncSmtpConnection,
         peer_is_here: bool,
         deadline: Deadline<'_>,
-    ) -> Result<AsyncSmtpConnection, Trouble> {
-        let Some(credentials) = self.settings.credentials() else { return Ok(connection) };
+    ) -> Result<(), Trouble> {
+        let Some(credentials) = self.settings.credentials() else { return Ok(()) };
         if self.tls.is_none() && !peer_is_here {
             return Err(Trouble::Broken("no credentials are sent in clear".to_owned()));
         }
@@ -131,8 +135,7 @@ impl Server {
         // LOGIN asks twice
         let logged_in = deadline.within(self.settings.limits.command * 3, "AUTH", login).await;
         fail::fail_point!("smtp.auth.after");
-        logged_in.map_err(Trouble::while_logging_in)?;
-        Ok(connection)
+        logged_in.map(drop).map_err(Trouble::while_logging_in)
     }
 }
 

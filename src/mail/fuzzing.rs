@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 use lettre::transport::smtp::{authentication::Mechanism, client::AsyncSmtpConnection, commands::Rcpt, extension::ClientId};
@@ -11,11 +11,14 @@ use tokio::io::DuplexStream;
 use zeroize::Zeroizing;
 
 use super::{
+    answers::Answers,
     connecting::ask_for_tls,
-    dialog::Dialog,
+    dialog::{Aside, Dialog},
+    handover::Connection,
+    leash::Leash,
     rendering::{Mail, Renderer},
-    reply::presentable,
-    smtp::{SmtpLimits, SmtpSettings, SmtpTls, send_over},
+    reply::{Deadline, presentable},
+    smtp::{SmtpLimits, SmtpSettings, SmtpTls},
 };
 use crate::domain::{
     Application, ApplicationName, EmailAddress, IdentityNumber, LeasedMessage, Limits, Locale, Lookup, MessageKey,
@@ -41,12 +44,13 @@ pub(crate) async fn speak_over(mut stream: DuplexStream, in_clear: bool) {
         }
         return;
     }
-    let dialog = Dialog::new(stream, SocketAddr::from((Ipv4Addr::LOCALHOST, 25)), b"");
+    let aside = Arc::new(Aside::default());
+    let dialog = Dialog::new(stream, SocketAddr::from((Ipv4Addr::LOCALHOST, 25)), b"", aside.clone());
     let Ok(mut connection) = AsyncSmtpConnection::connect_with_transport(Box::new(dialog), &hello).await else { return };
     let credentials = settings.credentials().expect("they are given");
     let _ = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await; // it may go on without
     let ada = EmailAddress::parse("ada@example.org").expect("it is an address");
-    match send_over(connection, &settings, &mail_to(ada)).await {
+    match send_over(Connection::new(connection, aside, settings.limits), &settings, &mail_to(ada)).await {
         MessageOutcome::Sent(reply)
         | MessageOutcome::Refused(reply)
         | MessageOutcome::Held(reply)
@@ -56,6 +60,16 @@ pub(crate) async fn speak_over(mut stream: DuplexStream, in_clear: bool) {
         }
         other => panic!("{other:?} is not what a server says"),
     }
+}
+
+/// One try, after which the connection is made ready for another one.
+async fn send_over(mut connection: Connection, settings: &SmtpSettings, mail: &Mail) -> MessageOutcome {
+    let leash = Leash::default();
+    let deadline = Deadline::after(settings.limits.whole, &leash);
+    let result = connection.hand_over(mail, deadline).await;
+    connection.reset(deadline).await;
+    let mut answers = Answers::default();
+    answers.take(result, |text| settings.kept(text, mail.number.as_ref())).unwrap_or_else(|| answers.outcome())
 }
 
 fn may_be_kept(reply: &str) {

@@ -16,6 +16,7 @@ mod dialog;
 mod facts;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzzing;
+mod handover;
 mod providers;
 mod reply;
 mod template_error;

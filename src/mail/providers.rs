@@ -13,7 +13,7 @@ use super::{
     connecting::Server,
     leash::Leash,
     reply::Deadline,
-    smtp::{SmtpLimits, say_goodbye},
+    smtp::SmtpLimits,
 };
 
 /// The servers, the one to be preferred first.
@@ -108,7 +108,7 @@ impl Providers {
                 breaker.reached();
                 capacity.had_one_more();
                 self.note_recovery();
-                say_goodbye(connection).await;
+                connection.say_goodbye().await;
                 true
             }
             Err(trouble) if !trouble.is_of_login() && capacity.refused() => true,

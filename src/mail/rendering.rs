@@ -142,10 +142,12 @@ fn put_together(
     text: &str,
     html: &str,
 ) -> Result<Message, RenderError> {
+    let (from, to) = (smtp_address(&application.from)?, smtp_address(&message.address)?);
     let date = UNIX_EPOCH + Duration::from_millis(message.started_at.0);
     let mut builder = Message::builder()
-        .from(Mailbox::new(Some(display_name), smtp_address(&application.from)?))
-        .to(Mailbox::new(None, smtp_address(&message.address)?))
+        .envelope(Envelope::new(Some(from.clone()), vec![to.clone()])?) // lettre would parse its own headers for it
+        .from(Mailbox::new(Some(display_name), from))
+        .to(Mailbox::new(None, to))
         .subject(subject)
         .date(date)
         .message_id(Some(message.message_id.clone()))

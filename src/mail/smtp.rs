@@ -1,34 +1,18 @@
-//! One worker's line to the SMTP servers: a connection that it owns, and the dialog that hands over one mail.
+//! One worker's line to the SMTP servers, over a connection that it owns.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use lettre::{
-    Address,
-    address::Envelope,
-    transport::smtp::{
-        authentication::Credentials,
-        client::AsyncSmtpConnection,
-        commands::{Data, Mail as MailFrom, Rcpt, Rset},
-        extension::{Extension, MailBodyParameter, MailParameter},
-        response::{Response, Severity},
-    },
-};
+use lettre::transport::smtp::authentication::Credentials;
 use rustls::pki_types::CertificateDer;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{
     answers::{Answers, Step, Stop},
     breaker::Finding,
     capacity::Counted,
+    handover::Connection,
     leash::{Leash, Stage},
     providers::Providers,
     rendering::Mail,
@@ -38,13 +22,6 @@ use crate::domain::{IdentityNumber, MessageOutcome};
 
 /// A connection that was not used for so long is closed: servers hang up on idle clients after minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
-/// How long the first answer may take, at least, on a connection that carried a mail before. It may hang, and another one is soon
-/// made.
-const FIRST_ANSWER: Duration = Duration::from_secs(3);
-/// So many times as long as it took for the mail before.
-const TIMES_THE_LAST: u32 = 2;
-/// How long a server may take to say goodbye.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// An SMTP server and how to speak to it.
 #[derive(Clone)]
@@ -136,25 +113,14 @@ pub struct SmtpLine {
 struct Open {
     /// Whose connection it is, by its place among the providers.
     provider: usize,
-    connection: AsyncSmtpConnection,
-    limits: SmtpLimits,
+    connection: Connection,
     used_at: Instant,
-    /// How long the first answer to the last mail took; none before a mail.
-    first_took: Option<Duration>,
     _counted: Counted,
 }
 
 impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Open")
-    }
-}
-
-impl Open {
-    /// How long the first answer to the next mail may take.
-    fn first_limit(&self) -> Duration {
-        let again = self.first_took.map(|took| FIRST_ANSWER.max(took * TIMES_THE_LAST));
-        again.map_or(self.limits.command, |again| again.min(self.limits.command))
     }
 }
 
@@ -212,19 +178,19 @@ impl SmtpLine {
     /// Says goodbye and hangs up.
     pub async fn close(&mut self) {
         if let Some(open) = self.open.take() {
-            say_goodbye(open.connection).await;
+            open.connection.say_goodbye().await;
         }
     }
 
     async fn try_with(&mut self, provider: usize, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
         let mut result = None;
         if let Some(open) = self.reusable(provider).await {
-            result = Some(converse(open, mail, deadline).await);
+            result = Some(open.connection.hand_over(mail, deadline).await);
         }
         let was_dead = |result: &Result<_, Stop>| result.as_ref().is_err_and(Stop::was_dead_before_the_mail);
         if result.as_ref().is_none_or(|result| was_dead(result) && !deadline.leash.is_given_up()) {
             let open = self.connect(provider, deadline).await.map_err(|trouble| Stop { step: Step::Connecting, trouble })?;
-            result = Some(converse(open, mail, deadline).await);
+            result = Some(open.connection.hand_over(mail, deadline).await);
         }
         let result = result.expect("one of both dialogs was held");
         self.tidy_up(&result, deadline).await;
@@ -252,7 +218,7 @@ impl SmtpLine {
         let connecting = Box::pin(its.server.connect(deadline)); // large, and rare
         let connection = deadline.within(patience, "a connection", connecting).await?;
         let counted = its.connected(begun.elapsed());
-        Ok(self.open.insert(Open { provider, connection, limits, used_at: Instant::now(), first_took: None, _counted: counted }))
+        Ok(self.open.insert(Open { provider, connection, used_at: Instant::now(), _counted: counted }))
     }
 
     /// Leaves the connection ready for the next mail, or drops it.
@@ -261,102 +227,11 @@ impl SmtpLine {
         let is_ready = match result {
             Ok(_) => true,
             Err(stop) if stop.trouble.ends_connection() => false,
-            Err(_) => deadline.within(open.limits.command, "RSET", open.connection.command(Rset)).await.is_ok(),
+            Err(_) => open.connection.reset(deadline).await,
         };
         if is_ready {
             open.used_at = Instant::now();
             self.open = Some(open);
         }
     }
-}
-
-/// A server that does not answer is hung up on all the same.
-pub(super) async fn say_goodbye(mut connection: AsyncSmtpConnection) {
-    let _ = timeout(FAREWELL, connection.quit()).await;
-}
-
-/// One try over a connection that somebody else made.
-#[cfg(feature = "testing")]
-pub(super) async fn send_over(connection: AsyncSmtpConnection, settings: &SmtpSettings, mail: &Mail) -> MessageOutcome {
-    let (limits, counted) = (settings.limits, Arc::new(super::capacity::Capacity::new()).connected(Duration::ZERO));
-    let mut open = Open { provider: 0, connection, limits, used_at: Instant::now(), first_took: None, _counted: counted };
-    let result = converse(&mut open, mail, Deadline::after(settings.limits.whole, &Leash::default())).await;
-    let mut answers = Answers::default();
-    answers.take(result, |text| settings.kept(text, mail.number.as_ref())).unwrap_or_else(|| answers.outcome())
-}
-
-/// MAIL, RCPT, DATA and the mail. `Ok` has the reply to the final dot.
-async fn converse(open: &mut Open, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
-    let first_limit = open.first_limit();
-    let Open { connection, limits, first_took, .. } = open;
-    deadline.leash.reach(Stage::Speaking);
-    let at = |step| move |trouble: Trouble| Stop { step, trouble: trouble.while_sending() };
-
-    let parameters = mail_parameters(connection, mail).map_err(at(Step::Envelope))?;
-    let sender = MailFrom::new(mail.envelope.from().cloned(), parameters);
-    fail::fail_point!("smtp.mail.before");
-    let begun = Instant::now();
-    let reply = deadline.within(first_limit, "MAIL", connection.command(sender)).await;
-    *first_took = Some(begun.elapsed());
-    fail::fail_point!("smtp.mail.after");
-    expect(reply, Severity::PositiveCompletion).map_err(at(Step::Sender))?;
-
-    for recipient in mail.envelope.to() {
-        let recipient = Rcpt::new(recipient.clone(), vec![]);
-        let reply = deadline.within(limits.command, "RCPT", connection.command(recipient)).await;
-        fail::fail_point!("smtp.rcpt.after");
-        expect(reply, Severity::PositiveCompletion).map_err(at(Step::Envelope))?;
-    }
-    let reply = deadline.within(limits.command, "DATA", connection.command(Data)).await;
-    fail::fail_point!("smtp.data.after");
-    expect(reply, Severity::PositiveIntermediate).map_err(at(Step::Envelope))?;
-
-    let has_ended = AtomicBool::new(false);
-    // lettre writes the final dot after the iterator has said that there is no more
-    let end = std::iter::from_fn(|| {
-        fail::fail_point!("smtp.dot.before");
-        has_ended.store(true, Ordering::Relaxed);
-        None
-    });
-    let content = connection.message_iter(std::iter::once(mail.bytes.as_slice()).chain(end));
-    let reply = deadline.within(limits.after_final_dot, "the final dot", content).await;
-    fail::fail_point!("smtp.dot.after");
-    let reached = if has_ended.load(Ordering::Relaxed) { Step::FinalDot } else { Step::Content };
-    expect(reply, Severity::PositiveCompletion).map(|reply| one_line(&reply)).map_err(at(reached))
-}
-
-/// What MAIL must announce. Source: RFC 6531 (SMTPUTF8), RFC 6152 (8BITMIME).
-fn mail_parameters(connection: &AsyncSmtpConnection, mail: &Mail) -> Result<Vec<MailParameter>, Trouble> {
-    let mut parameters = vec![];
-    if has_address_beyond_ascii(&mail.envelope) {
-        require(connection, Extension::SmtpUtfEight, "addresses beyond ASCII (SMTPUTF8)")?;
-        parameters.push(MailParameter::SmtpUtfEight);
-    }
-    if !mail.bytes.is_ascii() {
-        require(connection, Extension::EightBitMime, "mails beyond ASCII (8BITMIME)")?;
-        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-    }
-    Ok(parameters)
-}
-
-fn has_address_beyond_ascii(envelope: &Envelope) -> bool {
-    let is_beyond = |address: &Address| !AsRef::<str>::as_ref(address).is_ascii();
-    envelope.from().is_some_and(is_beyond) || envelope.to().iter().any(is_beyond)
-}
-
-fn require(connection: &AsyncSmtpConnection, extension: Extension, what: &'static str) -> Result<(), Trouble> {
-    if connection.server_info().supports_feature(extension) { Ok(()) } else { Err(Trouble::Unsupported(what)) }
-}
-
-fn expect(reply: Result<Response, Trouble>, severity: Severity) -> Result<Response, Trouble> {
-    let reply = reply?;
-    if reply.code().severity == severity {
-        return Ok(reply);
-    }
-    Err(Trouble::Broken(format!("an answer out of turn: {}", one_line(&reply))))
-}
-
-fn one_line(reply: &Response) -> String {
-    let lines: Vec<&str> = reply.message().collect();
-    format!("{} {}", reply.code(), lines.join(" "))
 }

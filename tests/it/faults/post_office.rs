@@ -168,20 +168,26 @@ async fn listen(listener: TcpListener, port: u16, shared: Arc<Shared>) {
 /// One connection. `None` everywhere means that it is over.
 async fn serve(client: TcpStream, shared: Arc<Shared>) -> Option<()> {
     let _ = client.set_nodelay(true);
-    let mut session = Session { stream: BufReader::new(client), shared, mood: Mood::Kind, recipient: String::new() };
+    let takes_groups = shared.rng.lock().unwrap().bool();
+    let mut session =
+        Session { stream: BufReader::new(client), shared, mood: Mood::Kind, recipient: String::new(), awaited: "MAIL" };
     session.say("220 post office").await?;
     loop {
         let line = session.hear().await?;
         match line.get(..4).unwrap_or_default() {
+            "EHLO" if takes_groups => session.say("250-post office\r\n250-PIPELINING\r\n250 8BITMIME").await?,
             "EHLO" => session.say("250-post office\r\n250 8BITMIME").await?,
             "MAIL" => {
                 session.mood = session.shared.drawn_mood();
-                session.reach(Phase::Mail, "250 ok").await?;
+                session.awaited = if session.reach(Phase::Mail, "250 ok").await? { "RCPT" } else { "MAIL" };
             }
+            verb @ ("RCPT" | "DATA") if verb != session.awaited => session.say("503 not now").await?,
             "RCPT" => {
                 let address = line.split(['<', '>']).nth(1).unwrap_or_default();
                 address.clone_into(&mut session.recipient);
-                session.reach(Phase::Rcpt, "250 ok").await?;
+                if session.reach(Phase::Rcpt, "250 ok").await? {
+                    session.awaited = "DATA";
+                }
             }
             "DATA" => session.take_mail().await?,
             "QUIT" => return session.say("221 bye").await,
@@ -195,6 +201,8 @@ struct Session {
     shared: Arc<Shared>,
     mood: Mood,
     recipient: String,
+    /// The command of a mail that may come.
+    awaited: &'static str,
 }
 
 impl Session {

@@ -15,7 +15,7 @@ use crate::kit::{
     caller::{Caller, number_in},
     daemon::Home,
     post::{NUMBER, SendUnhurried, mail},
-    smtp_sink::{Answer, SmtpSink, Step},
+    smtp_sink::{Answer, SmtpSink, Step, both_sinks},
 };
 
 /// Memory beyond what a daemon had before, in KiB: what it may need for eight mails at work, and far less than a flood has.
@@ -99,20 +99,22 @@ async fn nothing_is_said_in_clear_to_a_server_that_does_not_come_to_tls() {
 #[tokio::test]
 async fn an_answer_that_is_none_or_without_end_delays_the_mail_and_ends_the_connection_in_time() {
     let steps = [Step::Greeting, Step::Ehlo, Step::Auth, Step::Mail, Step::Rcpt, Step::Data].map(async |step| {
-        let sink = SmtpSink::start(SmtpTls::None).await;
-        for outcome in sent_to(&sink, step, &NO_REPLIES).await {
-            assert!(is_put_off(&outcome) && !format!("{outcome:?}").contains(NUMBER), "{outcome:?} at {step:?}");
+        for sink in both_sinks().await {
+            for outcome in sent_to(&sink, step, &NO_REPLIES).await {
+                assert!(is_put_off(&outcome) && !format!("{outcome:?}").contains(NUMBER), "{outcome:?} at {step:?}");
+            }
+            assert_eq!(sink.mails_left(), 0, "{step:?}");
         }
-        assert_eq!(sink.mails_left(), 0, "{step:?}");
     });
     join_all(steps).await;
 }
 
 #[tokio::test]
 async fn an_end_of_the_mail_that_is_not_answered_may_have_been_one() {
-    let sink = SmtpSink::start(SmtpTls::None).await;
-    for outcome in sent_to(&sink, Step::Dot, &NO_REPLIES).await {
-        assert!(matches!(outcome, MessageOutcome::Deferred { maybe_accepted: true, .. }), "{outcome:?}");
+    for sink in both_sinks().await {
+        for outcome in sent_to(&sink, Step::Dot, &NO_REPLIES).await {
+            assert!(matches!(outcome, MessageOutcome::Deferred { maybe_accepted: true, .. }), "{outcome:?}");
+        }
     }
 }
 
@@ -126,10 +128,11 @@ async fn a_code_that_belongs_elsewhere_sends_no_mail() {
         (Step::Data, "220 hello"),
     ]
     .map(async |(step, reply)| {
-        let sink = SmtpSink::start(SmtpTls::None).await;
-        let outcomes = sent_to(&sink, step, &[Answer::Say(reply)]).await;
-        assert!(outcomes.iter().all(is_put_off), "{reply} at {step:?}: {outcomes:?}");
-        assert_eq!(sink.mails_left(), 0, "{reply} at {step:?}");
+        for sink in both_sinks().await {
+            let outcomes = sent_to(&sink, step, &[Answer::Say(reply)]).await;
+            assert!(outcomes.iter().all(is_put_off), "{reply} at {step:?}: {outcomes:?}");
+            assert_eq!(sink.mails_left(), 0, "{reply} at {step:?}");
+        }
     });
     join_all(tries).await;
 }
@@ -138,15 +141,16 @@ async fn a_code_that_belongs_elsewhere_sends_no_mail() {
 #[tokio::test]
 async fn answers_that_come_before_the_question_do_not_make_a_mail_sent() {
     for step in [Step::Greeting, Step::Ehlo, Step::Mail, Step::Rcpt, Step::Dot] {
-        let sink = SmtpSink::start(SmtpTls::None).await;
-        let mut transport = transport(sink.impatient_settings());
-        sink.says(step, "250 first\r\n250 and one more");
+        for sink in both_sinks().await {
+            let mut transport = transport(sink.impatient_settings());
+            sink.says(step, "250 first\r\n250 and one more");
 
-        let outcomes = [transport.send(&mail("ada@example.org")).await, transport.send(&mail("bob@example.org")).await];
-        let sent = outcomes.iter().filter(|outcome| matches!(outcome, MessageOutcome::Sent(_))).count();
-        // at the dot the sink drops the mail that its scripted answer is for
-        let taken = sink.mails_left() + usize::from(step == Step::Dot);
-        assert!(sent <= taken, "{step:?}: {outcomes:?}");
+            let outcomes = [transport.send(&mail("ada@example.org")).await, transport.send(&mail("bob@example.org")).await];
+            let sent = outcomes.iter().filter(|outcome| matches!(outcome, MessageOutcome::Sent(_))).count();
+            // at the dot the sink drops the mail that its scripted answer is for
+            let taken = sink.mails_left() + usize::from(step == Step::Dot);
+            assert!(sent <= taken, "{step:?}: {outcomes:?}");
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod sealed;
 mod smtp_places;
 pub mod smtp_script;
 pub mod smtp_server;
+pub mod smtp_session;
 pub mod smtp_sink;
 pub mod store_users;
 pub mod stores;

@@ -41,6 +41,8 @@ pub enum Answer {
     Drip(&'static str),
     /// Says what is usual, so much later.
     Late(Duration),
+    /// Says what is usual if this command was said too, without waiting for an answer; else nothing, and stays.
+    IfToldTogetherWith(&'static str),
     /// Hangs up without a word.
     HangUp,
     /// Says nothing more, and stays.

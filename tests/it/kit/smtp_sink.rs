@@ -1,22 +1,22 @@
 //! An SMTP server that does as the test says: it answers, stalls or hangs up at any step, and shows what it was told.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use fiador::mail::smtp::{SmtpLimits, SmtpSettings, SmtpTls};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ pub use super::{
     smtp_places::Excess,
     smtp_script::{Answer, POISON, Step},
 };
-use super::{smtp_places::Places, smtp_script::Script};
+use super::{smtp_places::Places, smtp_script::Script, smtp_session::Session};
 
 pub const USER: &str = "fiador";
 pub const PASSWORD: &str = "open sesame";
@@ -60,15 +60,16 @@ pub struct SmtpSink {
     accepting: JoinHandle<()>,
 }
 
-struct Shared {
-    script: Script,
+pub(super) struct Shared {
+    pub(super) script: Script,
     places: Places,
-    heard: watch::Sender<Vec<String>>,
+    pub(super) heard: watch::Sender<Vec<String>>,
     connections: Mutex<usize>,
-    mails: mpsc::UnboundedSender<Taken>,
-    numbers: Mutex<Vec<String>>,
+    pub(super) mails: mpsc::UnboundedSender<Taken>,
+    pub(super) numbers: Mutex<Vec<String>>,
     acceptor: TlsAcceptor,
-    tls: SmtpTls,
+    pub(super) tls: SmtpTls,
+    pub(super) takes_groups: AtomicBool,
 }
 
 impl SmtpSink {
@@ -84,6 +85,7 @@ impl SmtpSink {
             numbers: Mutex::default(),
             acceptor,
             tls,
+            takes_groups: AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -146,6 +148,12 @@ impl SmtpSink {
         self.shared.script.spoil(step, answer);
     }
 
+    /// Takes commands in groups from now on (PIPELINING).
+    pub fn takes_groups(self) -> Self {
+        self.shared.takes_groups.store(true, Ordering::Relaxed);
+        self
+    }
+
     /// Serves no more than so many connections at once.
     pub fn allows(&self, connections: usize, excess: Excess) {
         self.shared.places.bound(connections, excess);
@@ -188,6 +196,11 @@ impl SmtpSink {
     pub fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
     }
+}
+
+/// A server that takes one command after another, and one that takes them in groups.
+pub async fn both_sinks() -> [SmtpSink; 2] {
+    [SmtpSink::start(SmtpTls::None).await, SmtpSink::start(SmtpTls::None).await.takes_groups()]
 }
 
 impl Drop for SmtpSink {
@@ -233,167 +246,4 @@ async fn serve(mut socket: TcpStream, shared: Arc<Shared>) -> Option<()> {
         Session::new(stream, &shared, true).talk(false).await?;
     }
     Some(())
-}
-
-struct Session<'a, S> {
-    stream: BufReader<S>,
-    shared: &'a Shared,
-    is_secure: bool,
-    sender: String,
-    recipient: String,
-    /// The line of digits in the newest mail.
-    number: String,
-}
-
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
-    fn new(stream: S, shared: &'a Shared, is_secure: bool) -> Self {
-        Self {
-            stream: BufReader::new(stream),
-            shared,
-            is_secure,
-            sender: String::new(),
-            recipient: String::new(),
-            number: String::new(),
-        }
-    }
-
-    /// Until the end; `true` when the client is to start TLS.
-    async fn talk(&mut self, greets: bool) -> Option<bool> {
-        if greets {
-            self.answer(Step::Greeting, "220 sink").await?;
-        }
-        loop {
-            let line = self.listen().await?;
-            self.shared.heard.send_modify(|heard| heard.push(line.clone()));
-            let (verb, rest) = line.split_at(line.find([' ', ':']).unwrap_or(line.len()));
-            match verb.to_uppercase().as_str() {
-                "EHLO" => self.answer(Step::Ehlo, self.offer()).await?,
-                "STARTTLS" => {
-                    self.answer(Step::StartTls, "220 go ahead").await?;
-                    return Some(true);
-                }
-                "AUTH" => self.log_in(rest.trim()).await?,
-                "MAIL" => {
-                    rest.clone_into(&mut self.sender);
-                    self.recipient.clear();
-                    self.number.clear();
-                    self.answer(Step::Mail, "250 2.1.0 sender ok").await?;
-                }
-                "RCPT" => {
-                    rest.clone_into(&mut self.recipient);
-                    self.answer(Step::Rcpt, "250 2.1.5 recipient ok").await?;
-                }
-                "DATA" => self.take_mail().await?,
-                "RSET" => self.answer(Step::Rset, "250 reset").await?,
-                "NOOP" => self.answer(Step::Noop, "250 noop").await?,
-                "QUIT" => {
-                    self.answer(Step::Quit, "221 bye").await?;
-                    return Some(false);
-                }
-                _ => self.say("500 what").await?,
-            }
-        }
-    }
-
-    fn offer(&self) -> &'static str {
-        let wants_tls = self.shared.tls == SmtpTls::StartTls && !self.is_secure;
-        if wants_tls { "250-sink\r\n250-STARTTLS\r\n250 8BITMIME" } else { "250-sink\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME" }
-    }
-
-    /// Only AUTH PLAIN with an initial response.
-    async fn log_in(&mut self, argument: &str) -> Option<()> {
-        let right = format!("PLAIN {}", BASE64.encode(format!("\0{USER}\0{PASSWORD}")));
-        let reply = if argument == right { "235 2.7.0 welcome" } else { "535 5.7.8 wrong credentials" };
-        self.answer(Step::Auth, reply).await
-    }
-
-    async fn take_mail(&mut self) -> Option<()> {
-        if !self.answer_positive(Step::Data, "354 go on").await? {
-            return Some(());
-        }
-        let mut content = String::new();
-        loop {
-            let line = self.listen().await?;
-            if line == "." {
-                break;
-            }
-            content.push_str(line.strip_prefix('.').unwrap_or(&line));
-            content.push_str("\r\n");
-        }
-        let is_number = |line: &&str| line.len() >= 6 && line.bytes().all(|byte| byte.is_ascii_digit());
-        content.lines().find(is_number).unwrap_or_default().clone_into(&mut self.number);
-        self.shared.numbers.lock().unwrap().push(self.number.clone());
-        let mail = Taken { sender: self.sender.clone(), recipient: self.recipient.clone(), content };
-        if !self.shared.script.has(Step::Dot, &self.recipient) {
-            self.shared.mails.send(mail).ok()?;
-        }
-        self.answer(Step::Dot, "250 2.0.0 queued as 4711").await
-    }
-
-    async fn listen(&mut self) -> Option<String> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).await.ok()?;
-        line.strip_suffix("\r\n").map(str::to_owned)
-    }
-
-    async fn answer(&mut self, step: Step, usual: &'static str) -> Option<()> {
-        self.answer_positive(step, usual).await.map(drop)
-    }
-
-    async fn answer_positive(&mut self, step: Step, usual: &'static str) -> Option<bool> {
-        let address = if step == Step::Mail { &self.sender } else { &self.recipient };
-        match self.shared.script.take(step, address).unwrap_or(Answer::Say(usual)) {
-            Answer::Say(reply) => {
-                self.say(reply).await?;
-                Some(reply.starts_with(['2', '3']))
-            }
-            Answer::Bytes(bytes) => self.write(bytes).await.map(|()| false),
-            Answer::Echo(reply) => {
-                let reply = format!("{reply} to {}: {}", self.recipient, self.number);
-                self.say(&reply).await.map(|()| false)
-            }
-            Answer::Forever(text) => self.repeat(text).await,
-            Answer::Drip(text) => self.drip(text).await,
-            Answer::Late(span) => {
-                if timeout(span, self.stall()).await.is_ok() {
-                    return None; // the client was less patient
-                }
-                self.say(usual).await.map(|()| usual.starts_with(['2', '3']))
-            }
-            Answer::HangUp => None,
-            Answer::Stall => self.stall().await,
-        }
-    }
-
-    async fn say(&mut self, reply: &str) -> Option<()> {
-        self.write(format!("{reply}\r\n").as_bytes()).await
-    }
-
-    /// Until nobody listens any more.
-    async fn repeat(&mut self, text: &str) -> Option<bool> {
-        let much = text.repeat(64 * 1024 / text.len());
-        loop {
-            self.write(much.as_bytes()).await?;
-        }
-    }
-
-    /// Until the client hangs up.
-    async fn stall(&mut self) -> Option<bool> {
-        tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await.ok()?;
-        None
-    }
-
-    async fn drip(&mut self, text: &str) -> Option<bool> {
-        let mut ticks = tokio::time::interval(Duration::from_millis(100));
-        for byte in text.bytes().cycle() {
-            ticks.tick().await;
-            self.write(&[byte]).await?;
-        }
-        None
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Option<()> {
-        self.stream.write_all(bytes).await.ok()?;
-        self.stream.flush().await.ok()
-    }
 }

@@ -1,0 +1,173 @@
+//! One mail over one connection: MAIL, RCPT, DATA and the mail. A server that takes commands in groups is told the first three at
+//! once, which is two round trips a mail instead of four. Source: RFC 2920 (PIPELINING).
+
+use std::{iter, sync::Arc, time::Duration};
+
+use lettre::{
+    Address,
+    address::Envelope,
+    transport::smtp::{
+        self,
+        client::AsyncSmtpConnection,
+        commands::{Data, Mail as MailFrom, Rcpt, Rset},
+        extension::{Extension, MailBodyParameter, MailParameter},
+        response::{Response, Severity},
+    },
+};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    answers::{Step, Stop},
+    dialog::Aside,
+    leash::Stage,
+    rendering::Mail,
+    reply::{Deadline, Trouble},
+    smtp::SmtpLimits,
+};
+
+/// How long the first answer may take, at least, on a connection that carried a mail before. It may hang, and another one is soon
+/// made.
+const FIRST_ANSWER: Duration = Duration::from_secs(3);
+/// So many times as long as it took for the mail before.
+const TIMES_THE_LAST: u32 = 2;
+/// How long a server may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A connection that may carry mail: encrypted as configured, and logged in.
+pub(super) struct Connection {
+    smtp: AsyncSmtpConnection,
+    limits: SmtpLimits,
+    aside: Arc<Aside>,
+    takes_groups: bool,
+    /// How many answers are still to come to a group of commands.
+    unheard: u32,
+    /// How long the first answer to the last mail took; none before a mail.
+    first_took: Option<Duration>,
+}
+
+impl Connection {
+    /// With what its stream tells beside lettre.
+    pub(super) fn new(smtp: AsyncSmtpConnection, aside: Arc<Aside>, limits: SmtpLimits) -> Self {
+        Self { smtp, limits, takes_groups: aside.takes_groups(), aside, unheard: 0, first_took: None }
+    }
+
+    /// One try. `Ok` has the reply to the final dot.
+    pub(super) async fn hand_over(&mut self, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
+        deadline.leash.reach(Stage::Speaking);
+        let at = |step| move |trouble: Trouble| Stop { step, trouble: trouble.while_sending() };
+        let limits = self.limits;
+
+        let mut words = self.words(mail).map_err(at(Step::Envelope))?.into_iter();
+        let first_limit = self.first_limit();
+        fail::fail_point!("smtp.mail.before");
+        let begun = Instant::now();
+        let reply = deadline.within(first_limit, "MAIL", self.ask(&mut words)).await;
+        self.first_took = Some(begun.elapsed());
+        fail::fail_point!("smtp.mail.after");
+        expect(reply, Severity::PositiveCompletion).map_err(at(Step::Sender))?;
+
+        for _recipient in mail.envelope.to() {
+            let reply = deadline.within(limits.command, "RCPT", self.ask(&mut words)).await;
+            fail::fail_point!("smtp.rcpt.after");
+            expect(reply, Severity::PositiveCompletion).map_err(at(Step::Envelope))?;
+        }
+        let reply = deadline.within(limits.command, "DATA", self.ask(&mut words)).await;
+        fail::fail_point!("smtp.data.after");
+        expect(reply, Severity::PositiveIntermediate).map_err(at(Step::Envelope))?;
+
+        // lettre sends the mail, and then the final dot, after the iterator has said that there is no more: one piece is enough
+        self.aside.hold_back();
+        let end = iter::from_fn(|| {
+            fail::fail_point!("smtp.dot.before");
+            self.aside.let_go();
+            None
+        });
+        let content = self.smtp.message_iter(iter::once(mail.bytes.as_slice()).chain(end));
+        let reply = deadline.within(limits.after_final_dot, "the final dot", content).await;
+        fail::fail_point!("smtp.dot.after");
+        expect(reply, Severity::PositiveCompletion).map(|reply| one_line(&reply)).map_err(at(Step::FinalDot))
+    }
+
+    /// What is said before the mail: command by command, or all in one.
+    fn words(&mut self, mail: &Mail) -> Result<Vec<String>, Trouble> {
+        let sender = MailFrom::new(mail.envelope.from().cloned(), mail_parameters(&self.smtp, mail)?);
+        let recipients = mail.envelope.to().iter().map(|recipient| Rcpt::new(recipient.clone(), vec![]).to_string());
+        let commands: Vec<_> = iter::once(sender.to_string()).chain(recipients).chain([Data.to_string()]).collect();
+        if !self.takes_groups {
+            return Ok(commands);
+        }
+        self.unheard = u32::try_from(commands.len()).unwrap_or(u32::MAX);
+        Ok(vec![commands.concat()])
+    }
+
+    /// Says the next of `words` and hears the answer. When all are said, as part of a group, it is only heard.
+    async fn ask(&mut self, words: &mut impl Iterator<Item = String>) -> Result<Response, smtp::Error> {
+        let reply = match words.next() {
+            Some(words) => self.smtp.command(words).await,
+            None => self.smtp.read_response().await,
+        };
+        self.unheard = self.unheard.saturating_sub(1);
+        reply
+    }
+
+    /// How long the first answer to the next mail may take. Servers answer a group when they are through with all of it.
+    fn first_limit(&self) -> Duration {
+        let limit = self.limits.command * self.unheard.max(1);
+        let again = self.first_took.map(|took| FIRST_ANSWER.max(took * TIMES_THE_LAST));
+        again.map_or(limit, |again| again.min(limit))
+    }
+
+    /// Makes it ready for the next mail after one that was not taken; whether it is.
+    pub(super) async fn reset(&mut self, deadline: Deadline<'_>) -> bool {
+        let limit = self.limits.command;
+        while self.unheard > 0 {
+            match deadline.within(limit, "an answer", self.ask(&mut iter::empty())).await {
+                Ok(reply) if reply.code().severity == Severity::PositiveIntermediate => return false, // it awaits the mail
+                Err(trouble) if trouble.ends_connection() => return false,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        deadline.within(limit, "RSET", self.smtp.command(Rset)).await.is_ok()
+    }
+
+    /// Hangs up. A server that does not answer is hung up on all the same.
+    pub(super) async fn say_goodbye(mut self) {
+        let _ = timeout(FAREWELL, self.smtp.quit()).await;
+    }
+}
+
+/// What MAIL must announce. Source: RFC 6531 (SMTPUTF8), RFC 6152 (8BITMIME).
+fn mail_parameters(connection: &AsyncSmtpConnection, mail: &Mail) -> Result<Vec<MailParameter>, Trouble> {
+    let mut parameters = vec![];
+    if has_address_beyond_ascii(&mail.envelope) {
+        require(connection, Extension::SmtpUtfEight, "addresses beyond ASCII (SMTPUTF8)")?;
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !mail.bytes.is_ascii() {
+        require(connection, Extension::EightBitMime, "mails beyond ASCII (8BITMIME)")?;
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(parameters)
+}
+
+fn has_address_beyond_ascii(envelope: &Envelope) -> bool {
+    let is_beyond = |address: &Address| !AsRef::<str>::as_ref(address).is_ascii();
+    envelope.from().is_some_and(is_beyond) || envelope.to().iter().any(is_beyond)
+}
+
+fn require(connection: &AsyncSmtpConnection, extension: Extension, what: &'static str) -> Result<(), Trouble> {
+    if connection.server_info().supports_feature(extension) { Ok(()) } else { Err(Trouble::Unsupported(what)) }
+}
+
+fn expect(reply: Result<Response, Trouble>, severity: Severity) -> Result<Response, Trouble> {
+    let reply = reply?;
+    if reply.code().severity == severity {
+        return Ok(reply);
+    }
+    Err(Trouble::Broken(format!("an answer out of turn: {}", one_line(&reply))))
+}
+
+fn one_line(reply: &Response) -> String {
+    let lines: Vec<&str> = reply.message().collect();
+    format!("{} {}", reply.code(), lines.join(" "))
+}

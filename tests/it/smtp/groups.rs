@@ -1,0 +1,51 @@
+//! Servers that take commands in groups (PIPELINING).
+
+use std::time::Duration;
+
+use fiador::{domain::MessageOutcome, mail::smtp::SmtpTls};
+
+use super::{sent, transport};
+use crate::kit::{
+    post::{SendUnhurried, mail},
+    smtp_sink::{Answer, SmtpSink, Step},
+};
+
+#[tokio::test]
+async fn a_server_that_takes_groups_is_told_all_before_the_mail_at_once() {
+    for tls in [SmtpTls::None, SmtpTls::StartTls, SmtpTls::Implicit] {
+        let mut sink = SmtpSink::start(tls).await.takes_groups();
+        let mut transport = transport(sink.settings());
+        transport.send(&mail("ada@example.org")).await;
+        sink.script(Step::Mail, Answer::IfToldTogetherWith("DATA"));
+
+        assert_eq!(transport.send(&mail("bob@example.org")).await, sent(), "{tls:?}");
+
+        assert_eq!(sink.connections(), 1);
+        assert_eq!(sink.next_mail().await.recipient, " TO:<ada@example.org>");
+        assert_eq!(sink.next_mail().await.recipient, " TO:<bob@example.org>");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_awaits_a_mail_it_has_refused_is_left() {
+    let mut sink = SmtpSink::start(SmtpTls::None).await.takes_groups();
+    let mut transport = transport(sink.settings());
+    sink.says(Step::Rcpt, "550 5.1.1 no such user\r\n354 go on all the same");
+
+    assert_eq!(transport.send(&mail("ada@example.org")).await, MessageOutcome::Refused("550 5.1.1 no such user".to_owned()));
+    assert_eq!(transport.send(&mail("bob@example.org")).await, sent());
+
+    assert_eq!(sink.connections(), 2);
+    assert_eq!(sink.next_mail().await.recipient, " TO:<bob@example.org>");
+    assert_eq!(sink.numbers().len(), 1, "the refused mail was not sent");
+}
+
+#[tokio::test]
+async fn a_server_may_take_as_long_for_a_group_as_for_its_commands() {
+    let sink = SmtpSink::start(SmtpTls::None).await.takes_groups();
+    sink.script(Step::Mail, Answer::Late(Duration::from_millis(1_500)));
+
+    let outcome = transport(sink.impatient_settings()).send(&mail("ada@example.org")).await;
+
+    assert_eq!(outcome, sent(), "a second is allowed for each command");
+}
