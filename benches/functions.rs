@@ -133,6 +133,7 @@ fn mail(criterion: &mut Criterion) {
         queued_at: NOW,
         expires_at: NOW + Duration::from_secs(600),
         message_id: "<3f0c9a.1@shop.example>".to_owned(),
+        written: None,
     };
     criterion.bench_function("render a mail", |bencher| bencher.iter(|| renderer.render(&message, &application)));
 }

@@ -739,6 +739,8 @@ pub struct SettleMessage {
     pub fence: u32,
     /// What became of it.
     pub outcome: MessageOutcome,
+    /// The record as the lease left it: without it, or when it has changed since, the store has to read.
+    pub written: Option<Vec<u8>>,
 }
 
 /// app -> store. How many mails stand in the queue, by state. A lost reply means nothing: asking again is safe.

@@ -237,7 +237,7 @@ pub(super) async fn count_mails(records: &impl Records, _: CountMails) -> Result
 }
 
 pub(super) async fn settle(records: &impl Records, ask: SettleMessage) -> Result<(), Failure> {
-    records.run(Settling::new(ask.key, ask.fence, ask.outcome)).await.map_err(failure)
+    records.run(Settling::new(ask.key, ask.fence, ask.outcome, ask.written)).await.map_err(failure)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]

@@ -93,5 +93,6 @@ fn sample(application: &Application, purpose: Purpose, locale: Locale) -> Leased
         queued_at: now,
         expires_at: now + holds,
         message_id: format!("<preview@{}>", application.from.ascii_domain()),
+        written: None,
     }
 }

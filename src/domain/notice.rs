@@ -71,6 +71,7 @@ impl Notice {
             queued_at: self.message.created_at,
             expires_at: self.expires_at,
             message_id: self.message.message_id.clone(),
+            written: None,
         })
     }
 

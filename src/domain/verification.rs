@@ -160,6 +160,7 @@ impl Verification {
             queued_at: self.message.charged_at().unwrap_or(self.started_at),
             expires_at: self.expires_at,
             message_id: self.message.message_id.clone(),
+            written: None,
         })
     }
 

@@ -234,6 +234,8 @@ pub struct LeasedMessage {
     pub expires_at: Moment,
     /// Its `Message-ID`, angle brackets included, the same for all tries.
     pub message_id: String,
+    /// The record as the lease left it, sealed, for the store alone: who settles soon need not read it first.
+    pub written: Option<Vec<u8>>,
 }
 
 impl LeasedMessage {

@@ -126,6 +126,7 @@ fn mail_to(address: EmailAddress) -> Mail {
         started_at: Moment(0),
         expires_at: Moment(600_000),
         message_id: "<m-1@example.org>".to_owned(),
+        written: None,
     };
     RENDERER.render(&message, &application()).expect("every address that is taken can be written to")
 }

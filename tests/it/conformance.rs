@@ -35,6 +35,8 @@ on_both_stores! {
     mails_are_counted_by_what_becomes_of_them_next,
     a_deferred_mail_is_claimed_again_when_it_is_due,
     a_lapsed_lease_is_claimed_again_and_its_late_settlement_changes_nothing,
+    a_settlement_keeps_what_was_done_since_its_lease,
+    a_settlement_after_the_end_changes_nothing_of_it,
     a_mail_whose_verification_ended_is_never_claimed,
     a_refused_mail_fails_and_spends_nothing,
     a_second_start_waits_for_its_pause,
@@ -280,6 +282,28 @@ async fn a_lapsed_lease_is_claimed_again_and_its_late_settlement_changes_nothing
     assert_eq!(delivery(&store, &verification).await.status, DeliveryStatus::Sending);
     store.settle(&again[0], MessageOutcome::Sent("250 ok".to_owned())).await;
     assert_eq!(delivery(&store, &verification).await.attempts, 2);
+}
+
+async fn a_settlement_keeps_what_was_done_since_its_lease(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.check(&verification.id, &other_than(mail.digits().unwrap())).await.unwrap_err();
+
+    store.settle(&mail, MessageOutcome::Sent("250 ok".to_owned())).await;
+
+    let view = store.look_up(&verification.id).await.unwrap();
+    assert_eq!((view.attempts_remaining, view.delivery.unwrap().status), (4, DeliveryStatus::Sent));
+    assert!(store.check(&verification.id, mail.digits().unwrap()).await.is_ok());
+}
+
+async fn a_settlement_after_the_end_changes_nothing_of_it(store: TestStore) {
+    let (verification, mail) = store.start("ada@example.org").await;
+    store.check(&verification.id, mail.digits().unwrap()).await.unwrap();
+    store.hand.advance(Duration::from_secs(2 * 3600)); // nothing is left of the record
+
+    store.settle(&mail, MessageOutcome::Sent("250 ok".to_owned())).await;
+
+    assert_eq!(store.look_up(&verification.id).await.err(), Some(Failure::Refused(Refusal::NotFound)));
+    store.start("ada@example.org").await;
 }
 
 async fn a_mail_whose_verification_ended_is_never_claimed(store: TestStore) {

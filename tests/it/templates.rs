@@ -388,6 +388,7 @@ async fn a_preview_is_what_the_mailer_sends_for_the_same_number() {
         purpose: purpose("confirm-address"),
         number: Some(IdentityNumber::parse("407182").unwrap()),
         message_id: header(&shown, "Message-ID").to_owned(),
+        written: None,
         started_at,
         expires_at: started_at + Duration::from_secs(86_400),
         ..message("ada@example.org")

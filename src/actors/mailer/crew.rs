@@ -272,7 +272,7 @@ impl Crew {
         if was_tried {
             self.pace.note();
         }
-        let settlement = SettleMessage { key: message.key, fence: message.fence, outcome };
+        let settlement = SettleMessage { key: message.key, fence: message.fence, outcome, written: message.written.clone() };
         fail::fail_point!("mailer.settle.before");
         settling::settle(&self.settle, settlement, *ends_at).await;
         fail::fail_point!("mailer.settle.after");

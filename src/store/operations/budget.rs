@@ -1,4 +1,4 @@
-use super::{Decision, Operation, Reads, Snapshot, StoreError, Vault, Write, seal_record};
+use super::{Decision, Operation, Snapshot, StoreError, Vault, Write, seal_record};
 use crate::{
     domain::{Allowance, ApplicationName, Budget, Charge, MessageKey, Moment, Refusal, TokenBucket},
     store::{Handle, operations::Sealed},
@@ -71,10 +71,10 @@ impl Operation for Charging {
         self.place.key()
     }
 
-    fn reads(&self) -> Reads {
+    fn guess(&mut self) -> Option<Snapshot> {
         match self.step {
-            Step::Take => Reads::NothingAtFirst,
-            Step::GiveBack => Reads::Record,
+            Step::Take => Some(Snapshot::default()),
+            Step::GiveBack => None,
         }
     }
 

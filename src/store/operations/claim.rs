@@ -32,6 +32,10 @@ impl Operation for Claiming {
         if let Some(leased) = outcome.answer.as_mut().filter(|_| is_planted(Bug::OtherMessageIds)) {
             leased.message_id.insert_str(1, &leased.fence.to_string());
         }
-        Ok(decided(vault, handle, outcome.answer, outcome.commit.as_ref(), now))
+        let mut decision = decided(vault, handle, outcome.answer, outcome.commit.as_ref(), now);
+        if let (Some(write), Some(lease)) = (&decision.write, &mut decision.answer) {
+            write.goes_with(lease);
+        }
+        Ok(decision)
     }
 }

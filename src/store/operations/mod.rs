@@ -33,7 +33,7 @@ use super::{Handle, StoreError, Vault};
 use crate::{
     clock::thread_random,
     domain::{
-        MessageKey, Moment,
+        LeasedMessage, MessageKey, Moment,
         transitions::{Commit, Effect},
     },
     planted::{Bug, is_planted},
@@ -55,6 +55,11 @@ pub trait Operation {
         Reads::Record
     }
 
+    /// What it would read, likely: a commit that finds another record returns it.
+    fn guess(&mut self) -> Option<Snapshot> {
+        None
+    }
+
     /// Whether it ever decides to write.
     fn may_write(&self) -> bool {
         true
@@ -74,8 +79,6 @@ pub enum Reads {
     Record,
     /// The record and the verification's token, together.
     RecordAndToken,
-    /// Nothing at first: most addresses are fresh, and a commit that finds a record returns it.
-    NothingAtFirst,
 }
 
 /// What was read, sealed.
@@ -112,6 +115,13 @@ pub struct Sealed {
     pub token: Vec<u8>,
     /// The id that a number leads to.
     pub id: Vec<u8>,
+}
+
+impl Write {
+    /// Lets a lease take along the record that it writes.
+    fn goes_with(&self, lease: &mut LeasedMessage) {
+        lease.written = self.record.as_ref().map(|(sealed, _)| sealed.clone());
+    }
 }
 
 impl<A> Decision<A> {

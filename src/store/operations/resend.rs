@@ -42,6 +42,10 @@ impl Operation for Resending {
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
         let handle = Handle(self.resend.handle);
         let outcome = resend(read.open(vault, handle)?, &self.resend, now);
-        Ok(decided(vault, handle, outcome.answer, outcome.commit.as_ref(), now))
+        let mut decision = decided(vault, handle, outcome.answer, outcome.commit.as_ref(), now);
+        if let (Some(write), Ok(Mailing { message: Some(lease), .. })) = (&decision.write, &mut decision.answer) {
+            write.goes_with(lease);
+        }
+        Ok(decision)
     }
 }

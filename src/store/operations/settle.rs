@@ -14,13 +14,14 @@ use crate::{
 /// Says what became of one try to send.
 pub struct Settling {
     settle: Settle,
+    written: Option<Vec<u8>>,
 }
 
 impl Settling {
-    /// The outcome of the lease numbered `fence`.
-    pub fn new(key: MessageKey, fence: u32, outcome: MessageOutcome) -> Self {
+    /// The outcome of the lease numbered `fence`, with the record that it left, if that is known.
+    pub fn new(key: MessageKey, fence: u32, outcome: MessageOutcome, written: Option<Vec<u8>>) -> Self {
         let outcome = if is_planted(Bug::MaybeAcceptedForgotten) { surely_not_accepted(outcome) } else { outcome };
-        Self { settle: Settle { key, fence, outcome, jitter: thread_random().random() } }
+        Self { settle: Settle { key, fence, outcome, jitter: thread_random().random() }, written }
     }
 }
 
@@ -37,6 +38,10 @@ impl Operation for Settling {
 
     fn place(&self) -> MessageKey {
         self.settle.key
+    }
+
+    fn guess(&mut self) -> Option<Snapshot> {
+        self.written.take().map(|record| Snapshot { record: Some(record), token: None })
     }
 
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<()>, StoreError> {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::RngExt;
 
-use super::{Decision, Operation, Reads, Sealed, Snapshot, StoreError, Vault, Write};
+use super::{Decision, Operation, Sealed, Snapshot, StoreError, Vault, Write};
 use crate::{
     clock::thread_random,
     domain::{
@@ -121,8 +121,9 @@ impl Operation for Starting {
         MessageKey { handle: self.start.handle, verification: self.start.key }
     }
 
-    fn reads(&self) -> Reads {
-        if self.may_write() { Reads::NothingAtFirst } else { Reads::Record }
+    /// Most addresses are fresh.
+    fn guess(&mut self) -> Option<Snapshot> {
+        self.may_write().then(Snapshot::default)
     }
 
     fn may_write(&self) -> bool {
@@ -139,8 +140,11 @@ impl Operation for Starting {
 
     fn decide(&self, vault: &Vault, read: &Snapshot, now: Moment) -> Result<Decision<Self::Answer>, StoreError> {
         let handle = Handle(self.start.handle);
-        let outcome = start(read.open(vault, handle)?, &self.start, now);
+        let mut outcome = start(read.open(vault, handle)?, &self.start, now);
         let write = outcome.commit.map(|commit| Write::seal(vault, handle, &commit, self.seal(vault, &commit.effects), now));
+        if let (Some(write), Ok(Mailing { message: Some(lease), .. })) = (&write, &mut outcome.answer) {
+            write.goes_with(lease);
+        }
         Ok(Decision { answer: outcome.answer, write })
     }
 }

@@ -41,7 +41,7 @@ pub(crate) async fn ask_over(stream: DuplexStream, vault: Vault, which: u8) {
         1 => drop(link.why_down().await),
         2 => drop(store.run(Starting::new(&vault, start())).await), // it may claim to have stored it
         3 => drop(store.run(Charging::take(&vault, &shop, &Charge::of_miss())).await),
-        4 => drop(store.run(Settling::new(PLACE, 1, MessageOutcome::Captured)).await),
+        4 => drop(store.run(Settling::new(PLACE, 1, MessageOutcome::Captured, None)).await),
         5 => is_nothing(&store.run(Claiming { key: PLACE }).await),
         6 => is_nothing(&store.claim_due(8).await.map(|claimed| claimed.messages.into_iter().next())),
         7 => is_nothing(&store.find(&shop, &number).await),

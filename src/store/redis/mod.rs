@@ -59,7 +59,6 @@ impl Redis {
         let place = operation.place();
         let record = keys::record(&place);
         match operation.reads() {
-            Reads::NothingAtFirst => Ok(Snapshot::default()),
             Reads::Record => Ok(Snapshot { record: self.link.get(record).await?, token: None }),
             Reads::RecordAndToken => {
                 let shard = Handle(place.handle).shard();
@@ -68,14 +67,25 @@ impl Redis {
         }
     }
 
-    /// Reads, decides, commits; decides anew when the record has changed in between.
+    /// Reads or guesses, decides, commits; decides anew when the record is another by then.
     async fn try_until_committed<O: Operation>(&self, operation: &mut O) -> Result<O::Answer, StoreError> {
-        let mut read = self.read(operation).await?;
+        let guess = operation.guess();
+        let mut is_guessed = guess.is_some();
+        let mut read = match guess {
+            Some(guess) => guess,
+            None => self.read(operation).await?,
+        };
         let mut redraws = 0;
         for _ in 0..MOST_TRIES {
             let now = self.link.now();
             let Decision { answer, write } = operation.decide(&self.vault, &read, now)?;
-            let Some(write) = write else { return Ok(answer) };
+            let Some(write) = write else {
+                if std::mem::take(&mut is_guessed) {
+                    read = self.read(operation).await?; // no commit told whether it was right
+                    continue;
+                }
+                return Ok(answer);
+            };
             let commit = commit::command(&operation.place(), read.record.as_deref(), &write, now);
             drop(write); // it is in the commit now
             #[cfg(feature = "testing")]
@@ -86,7 +96,7 @@ impl Redis {
             };
             match committed {
                 Committed::Done => return Ok(answer),
-                Committed::Stale(record) => read.record = record,
+                Committed::Stale(record) => (read.record, is_guessed) = (record, false),
                 Committed::ClockOff(server_now) => self.link.learn_time(server_now),
                 Committed::NumberTaken if redraws == MOST_REDRAWS => return Err(StoreError::NoFreeNumber),
                 Committed::NumberTaken => {

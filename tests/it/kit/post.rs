@@ -56,6 +56,7 @@ pub fn message(to: &str) -> LeasedMessage {
         queued_at: started_at,
         expires_at: started_at + Duration::from_secs(600),
         message_id: MESSAGE_ID.to_owned(),
+        written: None,
     }
 }
 

@@ -264,7 +264,7 @@ impl TestStore {
     }
 
     pub async fn settle(&self, message: &LeasedMessage, outcome: MessageOutcome) {
-        let settle = SettleMessage { key: message.key, fence: message.fence, outcome };
+        let settle = SettleMessage { key: message.key, fence: message.fence, outcome, written: message.written.clone() };
         self.asks.settle.ask(settle, DEADLINE).await.unwrap();
     }
 }
@@ -360,7 +360,7 @@ pub fn settings(url: &str) -> RedisSettings {
 pub async fn unavailable(store: &TestStore) -> bool {
     let id = VerificationId::parse(&format!("vrf_{}A", "a".repeat(42))).unwrap();
     let key = MessageKey { handle: [1; 16], verification: [1; 16] };
-    let settle = SettleMessage { key, fence: 1, outcome: MessageOutcome::Captured };
+    let settle = SettleMessage { key, fence: 1, outcome: MessageOutcome::Captured, written: None };
     let answers = [
         in_time(store.open(TestStore::opening("nobody@example.org"))).await.err(),
         in_time(store.look_up(&id)).await.err(),

@@ -56,7 +56,8 @@ impl Behind {
     }
 
     async fn settle(&self, mail: &LeasedMessage) -> Result<(), Failure> {
-        let settle = SettleMessage { key: mail.key, fence: mail.fence, outcome: MessageOutcome::Sent("250 ok".to_owned()) };
+        let settle =
+            SettleMessage { key: mail.key, fence: mail.fence, outcome: MessageOutcome::Sent("250 ok".to_owned()), written: None };
         self.store.asks.settle.ask(settle, DEADLINE).await.map_err(|_| Failure::Unavailable)
     }
 }

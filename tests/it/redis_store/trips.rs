@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fiador::{
-    domain::{Charge, MessageOutcome, Refusal},
+    domain::{Charge, LeasedMessage, MessageOutcome, Refusal},
     messages::OpenVerification,
 };
 use tempfile::TempDir;
@@ -165,13 +165,23 @@ async fn each_budget_of_a_start_takes_one_trip_or_two_and_its_refund_two() {
 }
 
 #[actix::test]
-async fn a_settlement_takes_two_trips() {
+async fn a_settlement_takes_one_trip_and_two_when_the_record_has_changed_since_the_lease() {
     let mut counted = Counted::start().await;
     let (_, mail) = counted.store.start("ada@example.org").await;
+    let (verification, changed) = counted.store.start("bob@example.org").await;
+    counted.store.check(&verification.id, &other_than(changed.digits().unwrap())).await.unwrap_err();
+    counted.store.open(OpenVerification { with_lease: false, ..TestStore::opening("cleo@example.org") }).await.unwrap();
+    let [claimed] = counted.store.claim(8).await.try_into().unwrap();
     counted.took();
 
     counted.store.settle(&mail, MessageOutcome::Captured).await;
-    assert_eq!(counted.took(), commands(&["GET", "EVALSHA"]));
+    assert_eq!(counted.took(), commands(&["EVALSHA"]));
+    counted.store.settle(&claimed, MessageOutcome::Captured).await;
+    assert_eq!(counted.took(), commands(&["EVALSHA"]));
+    counted.store.settle(&changed, MessageOutcome::Captured).await;
+    assert_eq!(counted.took(), commands(&["EVALSHA", "EVALSHA"]));
+    counted.store.settle(&LeasedMessage { written: None, ..mail }, MessageOutcome::Captured).await;
+    assert_eq!(counted.took(), commands(&["GET"]), "it was settled before");
 }
 
 #[actix::test]
