@@ -30,6 +30,11 @@ impl Stop {
         self.step == Step::Sender && self.trouble.ends_connection()
     }
 
+    /// The sender was taken, and then there was no answer that belongs there.
+    pub(super) fn came_after_the_first_answer(&self) -> bool {
+        self.step == Step::Envelope && matches!(self.trouble, Trouble::Broken(_))
+    }
+
     pub(super) fn is_of_no_connection(&self) -> bool {
         self.step == Step::Connecting && !self.trouble.is_of_login()
     }

@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     dialog::{Aside, Dialog, LONGEST_REPLY},
-    handover::Connection,
+    handover::{Connection, Groups},
     reply::{Deadline, Trouble},
     smtp::{SmtpSettings, SmtpTls},
 };
@@ -52,6 +52,7 @@ pub(super) struct Server {
     pub(super) settings: SmtpSettings,
     tls: Option<Tls>,
     hello: ClientId,
+    groups: Arc<Groups>,
 }
 
 #[derive(Clone)]
@@ -73,7 +74,7 @@ impl Server {
             SmtpTls::None => None,
             SmtpTls::Implicit | SmtpTls::StartTls => Some(Tls::new(&settings.host, &settings.extra_roots)?),
         };
-        Ok(Self { settings, tls, hello: ClientId::default() })
+        Ok(Self { settings, tls, hello: ClientId::default(), groups: Arc::default() })
     }
 
     /// A connection that may carry mail: encrypted as configured, and logged in.
@@ -91,7 +92,7 @@ impl Server {
         let mut connection = deadline.within(limits.command * 2, "the greeting or EHLO", hello).await?;
         fail::fail_point!("smtp.ehlo.after");
         self.log_in(&mut connection, peer.ip().is_loopback(), deadline).await?;
-        Ok(Connection::new(connection, aside, *limits))
+        Ok(Connection::new(connection, aside, self.groups.clone(), *limits))
     }
 
     async fn secure(

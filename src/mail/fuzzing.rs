@@ -50,7 +50,7 @@ pub(crate) async fn speak_over(mut stream: DuplexStream, in_clear: bool) {
     let credentials = settings.credentials().expect("they are given");
     let _ = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await; // it may go on without
     let ada = EmailAddress::parse("ada@example.org").expect("it is an address");
-    match send_over(Connection::new(connection, aside, settings.limits), &settings, &mail_to(ada)).await {
+    match send_over(Connection::new(connection, aside, Arc::default(), settings.limits), &settings, &mail_to(ada)).await {
         MessageOutcome::Sent(reply)
         | MessageOutcome::Refused(reply)
         | MessageOutcome::Held(reply)

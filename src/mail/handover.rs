@@ -1,7 +1,11 @@
 //! One mail over one connection: MAIL, RCPT, DATA and the mail. A server that takes commands in groups is told the first three at
 //! once, which is two round trips a mail instead of four. Source: RFC 2920 (PIPELINING).
 
-use std::{iter, sync::Arc, time::Duration};
+use std::{
+    iter,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use lettre::{
     Address,
@@ -32,13 +36,35 @@ const FIRST_ANSWER: Duration = Duration::from_secs(3);
 const TIMES_THE_LAST: u32 = 2;
 /// How long a server may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a server that lost a part of a group is told none.
+const ONE_BY_ONE: Duration = Duration::from_secs(3600);
+
+/// Whether a server that offers to take commands in groups does; shared by all connections to it.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    lost_at: Mutex<Option<Instant>>,
+}
+
+impl Groups {
+    fn are_trusted(&self) -> bool {
+        self.lost_at().is_none_or(|lost_at| lost_at.elapsed() >= ONE_BY_ONE)
+    }
+
+    fn note_loss(&self) {
+        *self.lost_at() = Some(Instant::now());
+    }
+
+    fn lost_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.lost_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A connection that may carry mail: encrypted as configured, and logged in.
 pub(super) struct Connection {
     smtp: AsyncSmtpConnection,
     limits: SmtpLimits,
     aside: Arc<Aside>,
-    takes_groups: bool,
+    groups: Arc<Groups>,
     /// How many answers are still to come to a group of commands.
     unheard: u32,
     /// How long the first answer to the last mail took; none before a mail.
@@ -46,18 +72,27 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// With what its stream tells beside lettre.
-    pub(super) fn new(smtp: AsyncSmtpConnection, aside: Arc<Aside>, limits: SmtpLimits) -> Self {
-        Self { smtp, limits, takes_groups: aside.takes_groups(), aside, unheard: 0, first_took: None }
+    /// With what its stream tells beside lettre, and what is known of its server.
+    pub(super) fn new(smtp: AsyncSmtpConnection, aside: Arc<Aside>, groups: Arc<Groups>, limits: SmtpLimits) -> Self {
+        Self { smtp, limits, aside, groups, unheard: 0, first_took: None }
     }
 
     /// One try. `Ok` has the reply to the final dot.
     pub(super) async fn hand_over(&mut self, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
+        let in_groups = self.aside.takes_groups() && self.groups.are_trusted();
+        let result = self.converse(mail, in_groups, deadline).await;
+        if in_groups && result.as_ref().is_err_and(Stop::came_after_the_first_answer) {
+            self.groups.note_loss();
+        }
+        result
+    }
+
+    async fn converse(&mut self, mail: &Mail, in_groups: bool, deadline: Deadline<'_>) -> Result<String, Stop> {
         deadline.leash.reach(Stage::Speaking);
         let at = |step| move |trouble: Trouble| Stop { step, trouble: trouble.while_sending() };
         let limits = self.limits;
 
-        let mut words = self.words(mail).map_err(at(Step::Envelope))?.into_iter();
+        let mut words = self.words(mail, in_groups).map_err(at(Step::Envelope))?.into_iter();
         let first_limit = self.first_limit();
         fail::fail_point!("smtp.mail.before");
         let begun = Instant::now();
@@ -89,11 +124,11 @@ impl Connection {
     }
 
     /// What is said before the mail: command by command, or all in one.
-    fn words(&mut self, mail: &Mail) -> Result<Vec<String>, Trouble> {
+    fn words(&mut self, mail: &Mail, in_groups: bool) -> Result<Vec<String>, Trouble> {
         let sender = MailFrom::new(mail.envelope.from().cloned(), mail_parameters(&self.smtp, mail)?);
         let recipients = mail.envelope.to().iter().map(|recipient| Rcpt::new(recipient.clone(), vec![]).to_string());
         let commands: Vec<_> = iter::once(sender.to_string()).chain(recipients).chain([Data.to_string()]).collect();
-        if !self.takes_groups {
+        if !in_groups {
             return Ok(commands);
         }
         self.unheard = u32::try_from(commands.len()).unwrap_or(u32::MAX);

@@ -43,6 +43,8 @@ pub enum Answer {
     Late(Duration),
     /// Says what is usual if this command was said too, without waiting for an answer; else nothing, and stays.
     IfToldTogetherWith(&'static str),
+    /// Says what is usual, and has not heard what else was said before.
+    AndForget,
     /// Hangs up without a word.
     HangUp,
     /// Says nothing more, and stays.

@@ -32,7 +32,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     pub(super) fn new(stream: S, shared: &'a Shared, is_secure: bool) -> Self {
         Self {
             stream,
-            unread: Vec::new(),
+            unread: Vec::with_capacity(16 * 1024), // so that what is said at once is read at once
             shared,
             is_secure,
             sender: String::new(),
@@ -175,6 +175,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 if !String::from_utf8_lossy(&self.unread).contains(&format!("{command}\r\n")) {
                     return self.stall().await;
                 }
+                self.say(usual).await.map(|()| true)
+            }
+            Answer::AndForget => {
+                self.unread.clear();
                 self.say(usual).await.map(|()| true)
             }
             Answer::HangUp => None,

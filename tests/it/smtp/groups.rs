@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use fiador::{domain::MessageOutcome, mail::smtp::SmtpTls};
+use fiador::{
+    domain::MessageOutcome,
+    mail::{smtp::SmtpTls, transport::Route},
+};
 
 use super::{sent, transport};
 use crate::kit::{
@@ -48,4 +51,30 @@ async fn a_server_may_take_as_long_for_a_group_as_for_its_commands() {
     let outcome = transport(sink.impatient_settings()).send(&mail("ada@example.org")).await;
 
     assert_eq!(outcome, sent(), "a second is allowed for each command");
+}
+
+#[tokio::test]
+async fn a_server_that_loses_a_group_is_told_one_command_after_another_from_then_on() {
+    let sink = SmtpSink::start(SmtpTls::None).await.takes_groups();
+    let route = Route::smtp(vec![sink.impatient_settings()]).unwrap();
+    sink.script(Step::Mail, Answer::AndForget);
+
+    let outcome = route.open().send(&mail("ada@example.org")).await;
+    assert_eq!(outcome, MessageOutcome::Deferred { reply: "RCPT took too long".to_owned(), maybe_accepted: false });
+
+    for _ in 0..2 {
+        sink.script(Step::Mail, Answer::AndForget);
+        assert_eq!(route.open().send(&mail("ada@example.org")).await, sent());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_died_between_mails_says_nothing_of_groups() {
+    let sink = SmtpSink::start(SmtpTls::None).await.takes_groups();
+    let mut transport = transport(sink.settings());
+    assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
+    sink.script(Step::Mail, Answer::HangUp);
+    sink.script(Step::Mail, Answer::IfToldTogetherWith("DATA"));
+
+    assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
 }
