@@ -31,7 +31,7 @@ impl Stop {
     }
 
     /// The sender was taken, and then there was no answer that belongs there.
-    pub(super) fn came_after_the_first_answer(&self) -> bool {
+    pub(super) fn is_without_answer_to_the_envelope(&self) -> bool {
         self.step == Step::Envelope && matches!(self.trouble, Trouble::Broken(_))
     }
 

@@ -45,6 +45,11 @@ impl Aside {
         self.holds_back.store(false, Ordering::Relaxed);
     }
 
+    /// Whether what is said is not sent yet.
+    pub(super) fn holds_back(&self) -> bool {
+        self.holds_back.load(Ordering::Relaxed)
+    }
+
     fn read(&self, line: &[u8]) {
         let keyword = line.strip_prefix(b"250-").or_else(|| line.strip_prefix(b"250 ")).map(<[u8]>::trim_ascii);
         if keyword.is_some_and(|keyword| keyword.eq_ignore_ascii_case(b"PIPELINING")) {
@@ -53,7 +58,7 @@ impl Aside {
     }
 }
 
-/// A stream on which the server says no more than [`LONGEST_REPLY`] and [`MOST_LINES`] between two of our words.
+/// A stream on which the server says no more than one answer to each of our words, of at most [`LONGEST_REPLY`] and [`MOST_LINES`].
 #[derive(Debug)]
 pub(super) struct Dialog<S> {
     stream: S,
@@ -64,40 +69,54 @@ pub(super) struct Dialog<S> {
     unsent: Vec<u8>,
     /// How much of it was sent.
     sent: usize,
-    /// How much was said since we last spoke, in bytes and in lines.
-    heard: (usize, usize),
     aside: Arc<Aside>,
-    /// What there is of the line that is being said, until pipelining was offered.
+    /// How many answers are asked for.
+    asked: usize,
+    /// What was said since we last spoke.
+    heard: Heard,
+    /// What there is of the line that is being said.
     line: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: usize,
+    lines: usize,
+    answers: usize,
 }
 
 impl<S> Dialog<S> {
     /// With what is to be read first, since lettre reads a greeting on every connection.
     pub(super) fn new(stream: S, peer: SocketAddr, greeting: &'static [u8], aside: Arc<Aside>) -> Self {
-        Self { stream, peer, greeting, unsent: Vec::new(), sent: 0, heard: (0, 0), aside, line: Vec::new() }
+        Self { stream, peer, greeting, unsent: Vec::new(), sent: 0, aside, asked: 1, heard: Heard::default(), line: Vec::new() }
     }
 
     fn hear(&mut self, said: &[u8]) -> io::Result<()> {
-        let (bytes, lines) = &mut self.heard;
-        *bytes += said.len();
-        *lines += said.split(|&byte| byte == b'\n').skip(1).count();
-        if *bytes > LONGEST_REPLY || *lines > MOST_LINES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer does not end"));
-        }
-        if !self.aside.takes_groups() {
-            self.look_for_pipelining(said);
-        }
-        Ok(())
-    }
-
-    fn look_for_pipelining(&mut self, said: &[u8]) {
+        self.heard.bytes += said.len();
         for piece in said.split_inclusive(|&byte| byte == b'\n') {
             self.line.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
                 self.aside.read(&self.line);
+                self.heard.lines += 1;
+                self.heard.answers += usize::from(self.line.get(3) == Some(&b' '));
                 self.line.clear();
             }
         }
+        if self.heard.bytes > LONGEST_REPLY * self.asked || self.heard.lines > MOST_LINES * self.asked {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer does not end"));
+        }
+        Ok(())
+    }
+
+    /// We say something new, to which so many answers are to come. An answer more than was asked for before would be taken for one
+    /// of them.
+    fn ask(&mut self, answers: usize) -> io::Result<()> {
+        if self.heard.answers > self.asked {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the server said more than it was asked"));
+        }
+        self.asked = answers;
+        self.heard = Heard::default();
+        Ok(())
     }
 }
 
@@ -142,13 +161,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Dialog<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Dialog<S> {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.heard = (0, 0);
+        if self.unsent.is_empty() {
+            let is_a_mail = self.aside.holds_back();
+            let lines = bytes.split(|&byte| byte == b'\n').skip(1).count();
+            self.ask(if is_a_mail { 1 } else { lines.max(1) })?;
+        }
         self.unsent.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.aside.holds_back.load(Ordering::Relaxed) { Poll::Ready(Ok(())) } else { self.poll_send(cx) }
+        if self.aside.holds_back() { Poll::Ready(Ok(())) } else { self.poll_send(cx) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

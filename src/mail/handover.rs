@@ -32,30 +32,41 @@ use super::{
 /// How long the first answer may take, at least, on a connection that carried a mail before. It may hang, and another one is soon
 /// made.
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
+/// The same, when it comes with those to a whole group.
+const FIRST_ANSWER_OF_A_GROUP: Duration = Duration::from_secs(6);
 /// So many times as long as it took for the mail before.
 const TIMES_THE_LAST: u32 = 2;
+/// How much of that is left by each mail that was answered sooner.
+const LEFT_BY_A_MAIL: f64 = 0.9;
+/// How long a server may take after a refusal, before the connection is left.
+const TIDYING_UP: Duration = Duration::from_secs(2);
 /// How long a server may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How long a server that lost a part of a group is told none.
+/// A server that lost so many groups in a row may lose all.
+const MOST_LOST: u32 = 3;
+/// How long it is told none then.
 const ONE_BY_ONE: Duration = Duration::from_secs(3600);
 
 /// Whether a server that offers to take commands in groups does; shared by all connections to it.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    lost_at: Mutex<Option<Instant>>,
+    /// How many it lost since it last answered one, and when the newest of these.
+    lost: Mutex<(u32, Option<Instant>)>,
 }
 
 impl Groups {
     fn are_trusted(&self) -> bool {
-        self.lost_at().is_none_or(|lost_at| lost_at.elapsed() >= ONE_BY_ONE)
+        let (lost, newest) = *self.lost();
+        lost < MOST_LOST || newest.is_none_or(|at| at.elapsed() >= ONE_BY_ONE)
     }
 
-    fn note_loss(&self) {
-        *self.lost_at() = Some(Instant::now());
+    fn note(&self, is_lost: bool) {
+        let mut lost = self.lost();
+        *lost = if is_lost { (lost.0.saturating_add(1), Some(Instant::now())) } else { (0, None) };
     }
 
-    fn lost_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.lost_at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lost(&self) -> MutexGuard<'_, (u32, Option<Instant>)> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,8 +92,9 @@ impl Connection {
     pub(super) async fn hand_over(&mut self, mail: &Mail, deadline: Deadline<'_>) -> Result<String, Stop> {
         let in_groups = self.aside.takes_groups() && self.groups.are_trusted();
         let result = self.converse(mail, in_groups, deadline).await;
-        if in_groups && result.as_ref().is_err_and(Stop::came_after_the_first_answer) {
-            self.groups.note_loss();
+        let first_was_answered = result.as_ref().err().is_none_or(|stop| stop.step != Step::Sender);
+        if in_groups && first_was_answered {
+            self.groups.note(result.as_ref().is_err_and(Stop::is_without_answer_to_the_envelope));
         }
         result
     }
@@ -97,7 +109,7 @@ impl Connection {
         fail::fail_point!("smtp.mail.before");
         let begun = Instant::now();
         let reply = deadline.within(first_limit, "MAIL", self.ask(&mut words)).await;
-        self.first_took = Some(begun.elapsed());
+        self.first_took = Some(begun.elapsed().max(self.first_took.unwrap_or_default().mul_f64(LEFT_BY_A_MAIL)));
         fail::fail_point!("smtp.mail.after");
         expect(reply, Severity::PositiveCompletion).map_err(at(Step::Sender))?;
 
@@ -120,7 +132,8 @@ impl Connection {
         let content = self.smtp.message_iter(iter::once(mail.bytes.as_slice()).chain(end));
         let reply = deadline.within(limits.after_final_dot, "the final dot", content).await;
         fail::fail_point!("smtp.dot.after");
-        expect(reply, Severity::PositiveCompletion).map(|reply| one_line(&reply)).map_err(at(Step::FinalDot))
+        let reached = if self.aside.holds_back() { Step::Envelope } else { Step::FinalDot };
+        expect(reply, Severity::PositiveCompletion).map(|reply| one_line(&reply)).map_err(at(reached))
     }
 
     /// What is said before the mail: command by command, or all in one.
@@ -147,22 +160,30 @@ impl Connection {
 
     /// How long the first answer to the next mail may take. Servers answer a group when they are through with all of it.
     fn first_limit(&self) -> Duration {
-        let limit = self.limits.command * self.unheard.max(1);
-        let again = self.first_took.map(|took| FIRST_ANSWER.max(took * TIMES_THE_LAST));
+        let (limit, least) = match self.unheard {
+            0 => (self.limits.command, FIRST_ANSWER),
+            commands => (self.limits.command * commands, FIRST_ANSWER_OF_A_GROUP),
+        };
+        let again = self.first_took.map(|took| least.max(took * TIMES_THE_LAST));
         again.map_or(limit, |again| again.min(limit))
     }
 
-    /// Makes it ready for the next mail after one that was not taken; whether it is.
+    /// Makes it ready for the next mail after one that was not taken; whether it is, soon.
     pub(super) async fn reset(&mut self, deadline: Deadline<'_>) -> bool {
-        let limit = self.limits.command;
+        deadline.within(TIDYING_UP, "RSET", self.hear_out_and_reset()).await.is_ok()
+    }
+
+    async fn hear_out_and_reset(&mut self) -> Result<(), Trouble> {
         while self.unheard > 0 {
-            match deadline.within(limit, "an answer", self.ask(&mut iter::empty())).await {
-                Ok(reply) if reply.code().severity == Severity::PositiveIntermediate => return false, // it awaits the mail
-                Err(trouble) if trouble.ends_connection() => return false,
+            match self.ask(&mut iter::empty()).await.map_err(Trouble::from) {
+                Ok(reply) if reply.code().severity == Severity::PositiveIntermediate => {
+                    return Err(Trouble::Broken("it awaits the mail all the same".to_owned()));
+                }
+                Err(trouble) if trouble.ends_connection() => return Err(trouble),
                 Ok(_) | Err(_) => {}
             }
         }
-        deadline.within(limit, "RSET", self.smtp.command(Rset)).await.is_ok()
+        Ok(self.smtp.command(Rset).await.map(drop)?)
     }
 
     /// Hangs up. A server that does not answer is hung up on all the same.

@@ -11,6 +11,8 @@ use fiador::{
     },
 };
 
+use tokio::time::timeout;
+
 use crate::kit::{
     post::{MESSAGE_ID, NUMBER, SendUnhurried, mail},
     smtp_server::SmtpServer,
@@ -102,6 +104,17 @@ async fn a_lasting_refusal_of_the_mail_is_final() {
 
             assert_eq!(send_once(&sink).await, MessageOutcome::Refused("550 5.1.1 no such user".to_owned()), "{step:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_whatever_the_server_does_then() {
+    for sink in both_sinks().await {
+        sink.says(Step::Rcpt, "550 5.1.1 no such user");
+        sink.script(Step::Rset, Answer::Stall);
+
+        let told = timeout(Duration::from_secs(5), send_once(&sink)).await;
+        assert_eq!(told, Ok(MessageOutcome::Refused("550 5.1.1 no such user".to_owned())));
     }
 }
 

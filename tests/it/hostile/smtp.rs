@@ -155,6 +155,20 @@ async fn answers_that_come_before_the_question_do_not_make_a_mail_sent() {
 }
 
 #[tokio::test]
+async fn an_answer_too_many_before_a_mail_does_not_stand_for_its_end() {
+    for sink in both_sinks().await {
+        let mut transport = transport(sink.impatient_settings());
+        sink.says(Step::Data, "354 go on\r\n250 2.0.0 taken");
+        sink.says(Step::Dot, "554 5.7.1 no");
+
+        let outcome = transport.send(&mail("ada@example.org")).await;
+        assert!(is_put_off(&outcome), "{outcome:?}");
+        assert_eq!(sink.numbers(), [""; 0], "it was sent");
+        assert_eq!(transport.send(&mail("bob@example.org")).await, MessageOutcome::Refused("554 5.7.1 no".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_never_hangs_up_is_hung_up_on() {
     for farewell in [Answer::Stall, Answer::Drip("221-bye\r\n"), Answer::Forever("221-bye\r\n"), Answer::Forever("a")] {
         let sink = SmtpSink::start(SmtpTls::None).await;

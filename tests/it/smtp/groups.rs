@@ -54,18 +54,23 @@ async fn a_server_may_take_as_long_for_a_group_as_for_its_commands() {
 }
 
 #[tokio::test]
-async fn a_server_that_loses_a_group_is_told_one_command_after_another_from_then_on() {
+async fn a_server_that_loses_three_groups_in_a_row_is_told_one_command_after_another_from_then_on() {
     let sink = SmtpSink::start(SmtpTls::None).await.takes_groups();
     let route = Route::smtp(vec![sink.impatient_settings()]).unwrap();
-    sink.script(Step::Mail, Answer::AndForget);
+    let lost = MessageOutcome::Deferred { reply: "RCPT took too long".to_owned(), maybe_accepted: false };
 
-    let outcome = route.open().send(&mail("ada@example.org")).await;
-    assert_eq!(outcome, MessageOutcome::Deferred { reply: "RCPT took too long".to_owned(), maybe_accepted: false });
-
-    for _ in 0..2 {
-        sink.script(Step::Mail, Answer::AndForget);
-        assert_eq!(route.open().send(&mail("ada@example.org")).await, sent());
+    for loses in [true, false, true, true, true] {
+        if loses {
+            sink.script(Step::Mail, Answer::AndForget);
+        }
+        route.next_turn().await;
+        let outcome = route.open().send(&mail("ada@example.org")).await;
+        assert_eq!(outcome, if loses { lost.clone() } else { sent() });
     }
+
+    sink.script(Step::Mail, Answer::AndForget);
+    route.next_turn().await;
+    assert_eq!(route.open().send(&mail("ada@example.org")).await, sent());
 }
 
 #[tokio::test]
@@ -77,4 +82,26 @@ async fn a_connection_that_died_between_mails_says_nothing_of_groups() {
     sink.script(Step::Mail, Answer::IfToldTogetherWith("DATA"));
 
     assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
+}
+
+#[tokio::test]
+async fn a_group_that_is_slow_on_a_used_connection_is_waited_for() {
+    let sink = SmtpSink::start(SmtpTls::None).await.takes_groups();
+    let mut transport = transport(sink.settings());
+    assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
+    sink.script(Step::Mail, Answer::Late(Duration::from_secs(4)));
+
+    assert_eq!(transport.send(&mail("ada@example.org")).await, sent());
+    assert_eq!(sink.connections(), 1);
+}
+
+#[tokio::test]
+async fn each_answer_to_a_group_may_be_as_long_as_one_alone() {
+    let sink = SmtpSink::start(SmtpTls::None).await.takes_groups();
+    for (step, code) in [(Step::Mail, 250), (Step::Rcpt, 250), (Step::Data, 354)] {
+        let line = format!("{code}-one more line\r\n");
+        sink.says(step, format!("{}{code} ok", line.repeat(60)).leak());
+    }
+
+    assert_eq!(transport(sink.settings()).send(&mail("ada@example.org")).await, sent());
 }
