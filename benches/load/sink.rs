@@ -115,7 +115,7 @@ async fn talk(mut stream: TcpStream, post: Arc<Post>, pause: Duration) -> std::i
             let line = String::from_utf8_lossy(&part).into_owned();
             let verb = line.get(..4).unwrap_or_default().to_uppercase();
             if verb == "RCPT" {
-                recipient = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                line.split(['<', '>']).nth(1).unwrap_or_default().clone_into(&mut recipient);
             }
             is_in_data = verb == "DATA";
             answers.extend_from_slice(answer(&verb));
