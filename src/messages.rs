@@ -739,7 +739,7 @@ pub struct SettleMessage {
     pub fence: u32,
     /// What became of it.
     pub outcome: MessageOutcome,
-    /// The record as the lease left it: without it, or when it has changed since, the store has to read.
+    /// The record as the lease left it; without it the store has to read first.
     pub written: Option<Vec<u8>>,
 }
 

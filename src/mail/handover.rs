@@ -78,7 +78,7 @@ pub(super) struct Connection {
     groups: Arc<Groups>,
     /// How many answers are still to come to a group of commands.
     unheard: u32,
-    /// How long the first answer to the last mail took; none before a mail.
+    /// How long the first answers to the last mails took, the longest, of which each later mail leaves less; none before a mail.
     first_took: Option<Duration>,
 }
 
@@ -136,7 +136,7 @@ impl Connection {
         expect(reply, Severity::PositiveCompletion).map(|reply| one_line(&reply)).map_err(at(reached))
     }
 
-    /// What is said before the mail: command by command, or all in one.
+    /// What is said before the mail: command by command, or all in one, to which as many answers are still to come.
     fn words(&mut self, mail: &Mail, in_groups: bool) -> Result<Vec<String>, Trouble> {
         let sender = MailFrom::new(mail.envelope.from().cloned(), mail_parameters(&self.smtp, mail)?);
         let recipients = mail.envelope.to().iter().map(|recipient| Rcpt::new(recipient.clone(), vec![]).to_string());

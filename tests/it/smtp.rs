@@ -10,7 +10,6 @@ use fiador::{
         transport::{Route, Transport},
     },
 };
-
 use tokio::time::timeout;
 
 use crate::kit::{
