@@ -228,7 +228,7 @@ impl Front {
             return Err(Refusal::NotFound.into());
         }
         let number = IdentityNumber::parse(&ask.number).map_err(|error| invalid("number", &error))?;
-        if number.as_str().len() != usize::from(application.limits.digits) {
+        if number.digits() != application.limits.digits {
             let mend = format!("must be the {} digits that were mailed", application.limits.digits);
             return Err(invalid("number", &mend).into());
         }

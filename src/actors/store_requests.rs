@@ -72,7 +72,7 @@ pub(super) async fn look_up(records: &impl Records, ask: LookUpVerification) -> 
 }
 
 pub(super) async fn check(records: &impl Records, ask: DecideCheck) -> Result<Approval, Failure> {
-    let checking = Checking::new(records.vault(), ask.application, ask.id, &ask.number, ask.is_test, &ask.operation);
+    let checking = Checking::new(records.vault(), ask.application, ask.id, ask.number, ask.is_test, &ask.operation);
     Ok(records.run(checking.ok_or(Refusal::NotFound)?).await.map_err(failure)??)
 }
 

@@ -97,11 +97,8 @@ impl AddressRecord {
     /// Lets time pass: what ended over a minute ago shrinks to a tombstone, tombstones go after an hour.
     pub(super) fn age(&mut self, now: Moment) {
         self.expire_waiting_mails(now);
-        let (ended_long_ago, kept) = std::mem::take(&mut self.verifications)
-            .into_iter()
-            .partition::<Vec<_>, _>(|verification| verification.ends_at() + REPEATABLE <= now);
-        self.verifications = kept;
-        self.tombstones.extend(ended_long_ago.iter().map(|verification| verification.tombstone(now)));
+        let ended_long_ago = self.verifications.extract_if(.., |verification| verification.ends_at() + REPEATABLE <= now);
+        self.tombstones.extend(ended_long_ago.map(|verification| verification.tombstone(now)));
         self.tombstones.retain(|tombstone| tombstone.ended_at + REMEMBERED > now);
         self.sent_at.retain(|&at| at + HOUR > now);
         self.notices.retain(|notice| notice.matters(now));

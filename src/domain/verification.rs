@@ -34,12 +34,8 @@ pub struct Verification {
     pub started_at: Moment,
     /// When its number stops to hold.
     pub expires_at: Moment,
-    /// The number while it is pending; then only its hash is left.
+    /// The number, until something else than time ends it.
     pub number: Option<IdentityNumber>,
-    /// Keyed hash of the number.
-    pub number_hash: KeyedHash,
-    /// The number's digits.
-    pub digits: u8,
     /// The key under which the number leads to it, where the number alone identifies.
     pub lookup: Option<KeyedHash>,
     /// Whether a token was deposited with it.

@@ -2,21 +2,22 @@ use subtle::ConstantTimeEq;
 
 use super::{Effect, Outcome, ended};
 use crate::domain::{
-    AddressRecord, CheckNote, EmailAddress, End, FirstStep, KeyedHash, Moment, Purpose, Refusal, TokenBucket, User, Verification,
+    AddressRecord, CheckNote, EmailAddress, End, FirstStep, IdentityNumber, KeyedHash, Moment, Purpose, Refusal, TokenBucket,
+    User, Verification,
     verification::{REPEATABLE, least},
 };
 
 /// Presents a number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Check {
     /// Which verification.
     pub key: KeyedHash,
     /// Keyed hash of the operation's id.
     pub operation: KeyedHash,
-    /// Keyed hash of the number presented.
+    /// The number presented.
+    pub number: IdentityNumber,
+    /// Its keyed hash, which is kept.
     pub number_hash: KeyedHash,
-    /// The digits of the number presented.
-    pub digits: u8,
     /// Whether its application is a test one.
     pub is_test: bool,
 }
@@ -52,7 +53,7 @@ pub fn check(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome
     if let Some(answer) = repeated(&record, verification, request).or_else(|| refused(verification, request, now)) {
         return Outcome::unchanged(answer);
     }
-    let is_right = is_equal(&verification.number_hash, &request.number_hash);
+    let is_right = verification.number.as_ref() == Some(&request.number);
     // a spent budget refuses the right number too: else one more guess would be told apart
     match record.one_wrong_check_more(now) {
         Err(refusal) => Outcome::unchanged(Err(refusal)),
@@ -64,7 +65,7 @@ pub fn check(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome
 /// The answer that this operation had before.
 fn repeated(record: &AddressRecord, verification: &Verification, request: &Check) -> Option<Result<Approved, Refusal>> {
     let note = verification.checks.iter().find(|note| note.operation == request.operation)?;
-    if !is_equal(&note.number_hash, &request.number_hash) {
+    if !bool::from(note.number_hash.ct_eq(&request.number_hash)) {
         return Some(Err(Refusal::IdempotencyMismatch));
     }
     Some(match note.attempts_remaining {
@@ -77,8 +78,9 @@ fn refused(verification: &Verification, request: &Check, now: Moment) -> Option<
     if let Some(refusal) = ended(verification.status(now)) {
         return Some(Err(refusal));
     }
-    let mend = || format!("must be the {} digits that were mailed", verification.digits);
-    (request.digits != verification.digits).then(|| Err(Refusal::FieldInvalid { field: "number", mend: mend() }))
+    let digits = verification.number.as_ref().map_or(0, IdentityNumber::digits);
+    let mend = || format!("must be the {digits} digits that were mailed");
+    (request.number.digits() != digits).then(|| Err(Refusal::FieldInvalid { field: "number", mend: mend() }))
 }
 
 fn approve(mut record: AddressRecord, request: &Check, now: Moment) -> Outcome<Result<Approved, Refusal>> {
@@ -138,8 +140,4 @@ fn approval(record: &AddressRecord, verification: &Verification) -> Option<Appro
 
 fn note(request: &Check, attempts_remaining: Option<u8>) -> CheckNote {
     CheckNote { operation: request.operation, number_hash: request.number_hash, attempts_remaining }
-}
-
-fn is_equal(one: &KeyedHash, other: &KeyedHash) -> bool {
-    one.ct_eq(other).into()
 }

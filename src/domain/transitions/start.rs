@@ -29,8 +29,6 @@ pub struct Start {
     pub ttl: Duration,
     /// The number, drawn for this start.
     pub number: IdentityNumber,
-    /// Keyed hash of the number.
-    pub number_hash: KeyedHash,
     /// The key under which the number alone is to lead here. Such a start replaces what is pending at its address.
     pub lookup: Option<KeyedHash>,
     /// Whether a token comes with it.
@@ -108,7 +106,6 @@ fn find_own(record: &AddressRecord, request: &Start, now: Moment) -> Option<Resu
 }
 
 fn open(record: &AddressRecord, request: &Start, now: Moment) -> Verification {
-    let number = request.number.clone();
     let user_locale = record.user.as_ref().filter(|_| request.signs_in.is_some()).and_then(|user| user.locale);
     let leads_to_nobody = request.signs_in.is_some() && record.user.is_none();
     let queued = match () {
@@ -125,9 +122,7 @@ fn open(record: &AddressRecord, request: &Start, now: Moment) -> Verification {
         locale: user_locale.unwrap_or(request.locale),
         started_at: now,
         expires_at: now + request.ttl,
-        digits: u8::try_from(number.as_str().len()).expect("a number has at most 15 digits"),
-        number: Some(number),
-        number_hash: request.number_hash,
+        number: Some(request.number.clone()),
         lookup: request.lookup,
         has_token: request.has_token,
         wrong_checks_left: request.wrong_checks,

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use rand::RngExt;
 
@@ -28,7 +28,7 @@ impl Checking {
         vault: &Vault,
         application: ApplicationName,
         id: VerificationId,
-        number: &IdentityNumber,
+        number: IdentityNumber,
         is_test: bool,
         operation: &OperationId,
     ) -> Option<Self> {
@@ -38,7 +38,7 @@ impl Checking {
             key,
             operation: vault.operation(application.as_str(), &operation.0, id.as_str()),
             number_hash: vault.number(&key, number.as_str()),
-            digits: u8::try_from(number.as_str().len()).expect("a number has at most 15 digits"),
+            number,
             is_test,
         };
         Some(Self { application, id, handle, check })
@@ -91,13 +91,14 @@ impl Operation for Checking {
 }
 
 /// What is decided: the request now, unless a test has planted a bug.
-fn spoiled(request: &Check, record: &AddressRecord, now: Moment) -> (Check, Moment) {
-    let mut request = *request;
-    if is_planted(Bug::AnyNumberOpens) {
-        request.number_hash = record.verification(&request.key).map_or(request.number_hash, |found| found.number_hash);
+fn spoiled<'a>(request: &'a Check, record: &AddressRecord, now: Moment) -> (Cow<'a, Check>, Moment) {
+    let mut request = Cow::Borrowed(request);
+    let found = record.verification(&request.key).and_then(|verification| verification.number.as_ref());
+    if let Some(number) = found.filter(|_| is_planted(Bug::AnyNumberOpens)) {
+        request.to_mut().number = number.clone();
     }
     if is_planted(Bug::CheckKeyIgnored) {
-        request.operation = thread_random().random();
+        request.to_mut().operation = thread_random().random();
     }
     let now = if is_planted(Bug::ExpiryIgnored) { now - Duration::from_secs(120) } else { now };
     (request, now)

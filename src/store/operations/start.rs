@@ -70,7 +70,6 @@ impl Starting {
         let start = Box::new(Start {
             fingerprint,
             handle: handle.0,
-            number_hash: vault.number(&key, number.as_str()),
             lookup: request.is_found_by_number.then(|| vault.lookup(&request.application, &number)),
             number,
             has_token: request.token.is_some(),
@@ -131,10 +130,8 @@ impl Operation for Starting {
     }
 
     fn redraw(&mut self, vault: &Vault) {
-        let Start { application, handle, key, number, number_hash, lookup, .. } = &mut *self.start;
-        let digits = u8::try_from(number.as_str().len()).expect("a number has at most 15 digits");
-        *number = draw(vault, digits, Some(Handle(*handle)));
-        *number_hash = vault.number(key, number.as_str());
+        let Start { application, handle, number, lookup, .. } = &mut *self.start;
+        *number = draw(vault, number.digits(), Some(Handle(*handle)));
         *lookup = Some(vault.lookup(application, number));
     }
 

@@ -51,8 +51,9 @@ fn any_id() -> VerificationId {
     VerificationId::parse(&format!("vrf_{}", "A".repeat(43))).unwrap()
 }
 
-fn number_hash(guess: Guess) -> KeyedHash {
-    [guess as u8; 16]
+/// The same for the same guess, of so many digits.
+fn number(guess: Guess, digits: usize) -> IdentityNumber {
+    IdentityNumber::parse(&(guess as u8).to_string().repeat(digits)).unwrap()
 }
 
 impl Model {
@@ -69,8 +70,7 @@ impl Model {
             purpose: usual.purpose,
             locale: usual.locale,
             ttl: Duration::from_secs(usual.ttl_seconds.into()),
-            number: IdentityNumber::parse(&"0".repeat(digits)).unwrap(),
-            number_hash: number_hash(Guess::Right),
+            number: number(Guess::Right, digits),
             lookup: wish.is_found_by_number.then(|| key(of)),
             has_token: true,
             wrong_checks: usual.wrong_checks,
@@ -95,8 +95,8 @@ impl Model {
 
     fn decide_check(&mut self, of: Which, presented: Presented, now: Moment) -> Result<Approved, Refusal> {
         let Presented { operation, guess, digits, is_test } = presented;
-        let digits = u8::try_from(digits).unwrap();
-        let request = Check { key: key(of), operation: [operation; 16], number_hash: number_hash(guess), digits, is_test };
+        let (number, number_hash) = (number(guess, digits), [guess as u8; 16]);
+        let request = Check { key: key(of), operation: [operation; 16], number, number_hash, is_test };
         let outcome = check(self.record(of), &request, now);
         self.commit(of, outcome)
     }

@@ -50,7 +50,6 @@ pub fn request(n: u32) -> Start {
         locale: Locale::EN,
         ttl: Duration::from_secs(600),
         number: IdentityNumber::parse(&right).unwrap(),
-        number_hash: hash(&right),
         has_token: true,
         wrong_checks: 5,
         message_id: format!("<{n:022}@example.org>"),
@@ -153,8 +152,8 @@ impl OneAddress {
         let request = Check {
             key: opened.key,
             operation: u128::from(operation).to_be_bytes(),
+            number: IdentityNumber::parse(number).unwrap(),
             number_hash: hash(number),
-            digits: u8::try_from(number.len()).unwrap(),
             is_test: self.is_test,
         };
         let outcome = check(self.record(), &request, self.now);
