@@ -62,7 +62,7 @@ fn opened(mailing: Mailing) -> Opened {
 
 pub(super) async fn resend(records: &impl Records, ask: ResendMail) -> Result<Opened, Failure> {
     let ResendMail { application, id, mail_domain, with_lease, operation } = ask;
-    let resending = Resending::new(records.vault(), &application, id, &mail_domain, with_lease, &operation);
+    let resending = Resending::new(records.vault(), &application, id, mail_domain, with_lease, &operation);
     Ok(opened(records.run(resending.ok_or(Refusal::NotFound)?).await.map_err(failure)??))
 }
 

@@ -30,7 +30,7 @@ pub use end_user_ip::{EndUserIp, IpError};
 pub use identity_number::{IdentityNumber, NumberError};
 pub use locale::{Locale, LocaleError};
 pub use moment::Moment;
-pub use names::{ApplicationName, MailId, NameError, OperationId, Purpose, UserId, VerificationId};
+pub use names::{ApplicationName, MailId, MessageId, NameError, OperationId, Purpose, UserId, VerificationId};
 pub use notice::Notice;
 pub use queued_message::{LEASE, LEAST_LIFE, QueuedMessage};
 pub use refusal::Refusal;

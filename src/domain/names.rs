@@ -1,7 +1,10 @@
 use std::fmt;
 
+use base64::{display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::KeyedHash;
 
 /// Why a name is refused; the text says what is allowed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -153,6 +156,22 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
+/// A mail's `Message-ID`, `<…@domain>`. What stands before the @ is 22 characters of base64url, and kept as the bytes that
+/// they write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageId {
+    /// A keyed hash.
+    pub local: KeyedHash,
+    /// That of its sender's address.
+    pub domain: String,
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}@{}>", Base64Display::new(&self.local, &URL_SAFE_NO_PAD), self.domain)
+    }
+}
+
 /// The public name of one verification, `vrf_` and 43 characters of base64url. It is key material: whoever
 /// has it can read and burn the verification, so it is never logged and nowhere stored in clear.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -203,5 +222,17 @@ impl UserId {
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UserId")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_is_22_characters_at_the_domain_of_its_sender() {
+        let id = |local| MessageId { local, domain: "example.org".to_owned() }.to_string();
+        assert_eq!(id([0; 16]), "<AAAAAAAAAAAAAAAAAAAAAA@example.org>");
+        assert_eq!(id([0xff; 16]), "<_____________________w@example.org>");
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationName, EmailAddress, KeyedHash, LeasedMessage, Locale, MailId, MailView, MessageKey, Moment, Purpose,
+    ApplicationName, EmailAddress, KeyedHash, LeasedMessage, Locale, MailId, MailView, MessageId, MessageKey, Moment, Purpose,
     QueuedMessage, verification::REMEMBERED,
 };
 
@@ -34,7 +34,7 @@ impl Notice {
         application: ApplicationName,
         address: EmailAddress,
         locale: Locale,
-        message_id: String,
+        message_id: MessageId,
         now: Moment,
     ) -> Self {
         let message = QueuedMessage::uncharged(message_id, now);
@@ -70,7 +70,7 @@ impl Notice {
             started_at: self.message.created_at,
             queued_at: self.message.created_at,
             expires_at: self.expires_at,
-            message_id: self.message.message_id.clone(),
+            message_id: self.message.message_id.to_string(),
             written: None,
         })
     }

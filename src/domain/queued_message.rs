@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, DeliveryStatus, Moment};
+use super::{Delivery, DeliveryStatus, MessageId, Moment};
 
 /// How long a worker may take over one mail.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ const RETRY_AFTER_SECONDS: [u64; 5] = [1, 5, 15, 60, 180];
 /// The mail of one verification: where it stands and what became of its tries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedMessage {
-    pub(super) message_id: String,
+    pub(super) message_id: MessageId,
     pub(super) created_at: Moment,
     /// When its address was charged for it; none once that was given back.
     charged_at: Option<Moment>,
@@ -46,24 +46,24 @@ const WITHHELD: &str = "none is sent: this is a test application";
 
 impl QueuedMessage {
     /// A mail that its address is charged for now, and that is due at once.
-    pub fn new(message_id: String, now: Moment) -> Self {
+    pub fn new(message_id: MessageId, now: Moment) -> Self {
         let (charged_at, state) = (Some(now), State::Waiting { until: now });
         Self { message_id, created_at: now, charged_at, state, fence: 0, attempts: 0, maybe_accepted: 0, last_reply: None }
     }
 
     /// A mail that is never sent, and nobody is charged for: that of a test application.
-    pub fn withheld(message_id: String, now: Moment) -> Self {
+    pub fn withheld(message_id: MessageId, now: Moment) -> Self {
         let (charged_at, last_reply) = (None, Some(WITHHELD.to_owned()));
         Self { charged_at, last_reply, state: State::Withheld, ..Self::new(message_id, now) }
     }
 
     /// A mail that nobody is charged for, and that is due at once.
-    pub fn uncharged(message_id: String, now: Moment) -> Self {
+    pub fn uncharged(message_id: MessageId, now: Moment) -> Self {
         Self { charged_at: None, ..Self::new(message_id, now) }
     }
 
     /// A mail that looks like any other, is charged like any other, and is never sent: nobody is to see that there is no user.
-    pub fn decoy(message_id: String, now: Moment) -> Self {
+    pub fn decoy(message_id: MessageId, now: Moment) -> Self {
         Self { state: State::Decoy, ..Self::new(message_id, now) }
     }
 
@@ -74,7 +74,7 @@ impl QueuedMessage {
 
     #[must_use]
     /// The same number in a mail of its own: leases of the one before it no longer count.
-    pub fn again(&self, message_id: String, now: Moment) -> Self {
+    pub fn again(&self, message_id: MessageId, now: Moment) -> Self {
         let another = if matches!(self.state, State::Decoy) { Self::decoy } else { Self::new };
         Self { fence: self.fence, ..another(message_id, now) }
     }
@@ -254,7 +254,7 @@ impl QueuedMessage {
             attempts: self.attempts,
             last_reply: self.last_reply.clone(),
             next_attempt_at,
-            message_id: self.message_id.clone(),
+            message_id: self.message_id.to_string(),
         }
     }
 }

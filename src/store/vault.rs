@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Chance,
-    domain::{ApplicationName, Budget, IdentityNumber, KeyedHash},
+    domain::{ApplicationName, Budget, IdentityNumber, KeyedHash, MessageId},
     live::Live,
 };
 
@@ -225,7 +225,12 @@ impl Vault {
         blocks.flat_map(|(at, chunk)| chunk.iter().zip(block(at)).map(|(byte, pad)| byte ^ pad).collect::<Vec<_>>()).collect()
     }
 
-    /// What stands before the @ of the `Message-ID` of the mail that an operation asked for: it tells nothing of the id.
+    /// The `Message-ID` of the mail that an operation asked for: it tells nothing of the id.
+    pub(super) fn message_id(&self, verification: &KeyedHash, operation: &KeyedHash, domain: String) -> MessageId {
+        MessageId { local: self.message(verification, operation), domain }
+    }
+
+    /// A name of what an operation led to that tells nothing of it.
     pub(super) fn message(&self, verification: &KeyedHash, operation: &KeyedHash) -> KeyedHash {
         self.messages.hash(&[verification, operation])
     }

@@ -1,5 +1,5 @@
 use super::{Effect, Mailing, Outcome, ended};
-use crate::domain::{AddressRecord, KeyedHash, LEAST_LIFE, Moment, Refusal, Verification, VerificationId};
+use crate::domain::{AddressRecord, KeyedHash, LEAST_LIFE, MessageId, Moment, Refusal, Verification, VerificationId};
 
 /// Operations that are remembered to have asked for a mail again.
 const MOST_REMEMBERED: usize = 8;
@@ -16,7 +16,7 @@ pub struct Resend {
     /// The address's handle.
     pub handle: [u8; 16],
     /// The new mail's `Message-ID`: with that of the one before it, a server could take it for the same mail.
-    pub message_id: String,
+    pub message_id: MessageId,
     /// Whether the first lease is wanted.
     pub with_lease: bool,
 }

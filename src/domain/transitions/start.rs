@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::{Effect, Outcome};
 use crate::domain::{
-    AddressRecord, ApplicationName, EmailAddress, End, FirstStep, IdentityNumber, KeyedHash, LeasedMessage, Locale, Moment,
-    Purpose, QueuedMessage, Refusal, Verification, VerificationId, VerificationView,
+    AddressRecord, ApplicationName, EmailAddress, End, FirstStep, IdentityNumber, KeyedHash, LeasedMessage, Locale, MessageId,
+    Moment, Purpose, QueuedMessage, Refusal, Verification, VerificationId, VerificationView,
 };
 
 /// Opens a verification and queues its mail.
@@ -36,7 +36,7 @@ pub struct Start {
     /// Wrong checks allowed.
     pub wrong_checks: u8,
     /// The mail's `Message-ID`.
-    pub message_id: String,
+    pub message_id: MessageId,
     /// Whether its application is a test one: then no mail is queued, leased or charged.
     pub is_test: bool,
     /// Whether the first lease is wanted.

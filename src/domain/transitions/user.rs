@@ -1,7 +1,7 @@
 use super::{Effect, Mailing, Outcome, Start, start};
 use crate::domain::{
-    AddressRecord, ApplicationName, Attributes, EmailAddress, End, KeyedHash, Locale, Moment, Notice, Password, PasswordHash,
-    Refusal, Status, TokenBucket, Tombstone, User, UserExport, Verification, address_record::FAILED_SIGN_INS,
+    AddressRecord, ApplicationName, Attributes, EmailAddress, End, KeyedHash, Locale, MessageId, Moment, Notice, Password,
+    PasswordHash, Refusal, Status, TokenBucket, Tombstone, User, UserExport, Verification, address_record::FAILED_SIGN_INS,
 };
 
 /// How long after the approval of its verification a password may be set by it.
@@ -62,7 +62,7 @@ pub struct SetPassword {
     /// Names this attempt, and the notice.
     pub operation: KeyedHash,
     /// The notice's `Message-ID`.
-    pub message_id: String,
+    pub message_id: MessageId,
     /// Whose the user is.
     pub application: ApplicationName,
     /// The notice's language where the user has none.

@@ -1,5 +1,3 @@
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::{Decision, Operation, Snapshot, StoreError, Vault, decided};
 use crate::{
     domain::{
@@ -20,14 +18,14 @@ impl Resending {
         vault: &Vault,
         application: &ApplicationName,
         id: VerificationId,
-        mail_domain: &str,
+        mail_domain: String,
         with_lease: bool,
         operation: &OperationId,
     ) -> Option<Self> {
         let handle = vault.handle_in(application, &id)?.0;
         let key = vault.key_of(application, &id);
         let operation = vault.operation(application.as_str(), &operation.0, id.as_str());
-        let message_id = format!("<{}@{mail_domain}>", URL_SAFE_NO_PAD.encode(vault.message(&key, &operation)));
+        let message_id = vault.message_id(&key, &operation, mail_domain);
         Some(Self { resend: Resend { id, key, operation, handle, message_id, with_lease } })
     }
 }

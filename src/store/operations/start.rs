@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::RngExt;
 
 use super::{Decision, Operation, Sealed, Snapshot, StoreError, Vault, Write};
@@ -73,7 +72,7 @@ impl Starting {
             lookup: request.is_found_by_number.then(|| vault.lookup(&request.application, &number)),
             number,
             has_token: request.token.is_some(),
-            message_id: format!("<{}@{}>", URL_SAFE_NO_PAD.encode(vault.message(&key, &key)), request.mail_domain),
+            message_id: vault.message_id(&key, &key, request.mail_domain),
             ttl: Duration::from_secs(request.ttl_seconds.into()),
             id,
             key,

@@ -1,5 +1,3 @@
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::{Decision, Operation, Snapshot, StartRequest, Starting, StoreError, Vault, Write, decided};
 use crate::{
     domain::{
@@ -322,7 +320,7 @@ impl SettingPassword {
             PasswordProof::Old(hash) => Proof::OldPassword(hash),
             PasswordProof::Verification(verification) => Proof::Verification(vault.key_of(&application, &verification)),
         };
-        let message_id = format!("<{}@{mail_domain}>", URL_SAFE_NO_PAD.encode(vault.message(&operation, &operation)));
+        let message_id = vault.message_id(&operation, &operation, mail_domain);
         let set = SetPassword { seed, proof, hash, operation, message_id, application, locale, is_test };
         Some(Self { place, set })
     }

@@ -47,7 +47,7 @@ pub(crate) async fn ask_over(stream: DuplexStream, vault: Vault, which: u8) {
         7 => is_nothing(&store.find(&shop, &number).await),
         8 => is_refused(&run(&store, Reading::new(&vault, &shop, id)).await),
         9 => is_refused(&run(&store, Cancelling::new(&vault, &shop, &id)).await),
-        10 => is_refused(&run(&store, Resending::new(&vault, &shop, id, "example.org", true, &OPERATION)).await),
+        10 => is_refused(&run(&store, Resending::new(&vault, &shop, id, "example.org".to_owned(), true, &OPERATION)).await),
         _ => is_refused(&run(&store, Checking::new(&vault, shop, id, number, false, &OPERATION)).await),
     }
 }

@@ -1,7 +1,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use fiador::domain::{
-    AddressRecord, Charge, IdentityNumber, KeyedHash, MessageKey, MessageOutcome, Moment, Refusal, TokenBucket, VerificationId,
+    AddressRecord, Charge, IdentityNumber, KeyedHash, MessageId, MessageKey, MessageOutcome, Moment, Refusal, TokenBucket,
+    VerificationId,
     transitions::{
         Approved, Cancel, Check, Claim, Commit, Effect, Mailing, Outcome, Read, Resend, Settle, Start, cancel, check, claim,
         read, resend, settle, start,
@@ -51,6 +52,10 @@ fn any_id() -> VerificationId {
     VerificationId::parse(&format!("vrf_{}", "A".repeat(43))).unwrap()
 }
 
+fn any_message_id() -> MessageId {
+    MessageId { local: [0; 16], domain: String::new() }
+}
+
 /// The same for the same guess, of so many digits.
 fn number(guess: Guess, digits: usize) -> IdentityNumber {
     IdentityNumber::parse(&(guess as u8).to_string().repeat(digits)).unwrap()
@@ -74,7 +79,7 @@ impl Model {
             lookup: wish.is_found_by_number.then(|| key(of)),
             has_token: true,
             wrong_checks: usual.wrong_checks,
-            message_id: String::new(),
+            message_id: any_message_id(),
             is_test: wish.is_test,
             with_lease: wish.with_lease,
             signs_in: None,
@@ -115,7 +120,7 @@ impl Model {
     }
 
     pub fn resend(&mut self, of: Which, operation: u8, with_lease: bool, now: Moment) -> Said {
-        let (operation, handle, message_id) = ([operation; 16], [of.0; 16], String::new());
+        let (operation, handle, message_id) = ([operation; 16], [of.0; 16], any_message_id());
         let request = Resend { id: any_id(), key: key(of), operation, handle, message_id, with_lease };
         let outcome = resend(self.record(of), &request, now);
         mailed(&self.commit(of, outcome))

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fiador::domain::{
-    AddressRecord, ApplicationName, Budget, Delivery, EmailAddress, IdentityNumber, KeyedHash, LeasedMessage, Locale, MessageKey,
-    MessageOutcome, Moment, Purpose, Refusal, VerificationId, VerificationView,
+    AddressRecord, ApplicationName, Budget, Delivery, EmailAddress, IdentityNumber, KeyedHash, LeasedMessage, Locale, MessageId,
+    MessageKey, MessageOutcome, Moment, Purpose, Refusal, VerificationId, VerificationView,
     transitions::{
         Approved, Cancel, Check, Claim, Effect, Outcome, Read, Settle, Start, cancel, check, claim, read, settle, start,
     },
@@ -52,7 +52,7 @@ pub fn request(n: u32) -> Start {
         number: IdentityNumber::parse(&right).unwrap(),
         has_token: true,
         wrong_checks: 5,
-        message_id: format!("<{n:022}@example.org>"),
+        message_id: message_id(n),
         is_test: false,
         with_lease: true,
         signs_in: None,
@@ -84,6 +84,11 @@ pub fn deferred() -> MessageOutcome {
 
 pub fn perhaps_accepted() -> MessageOutcome {
     MessageOutcome::Deferred { reply: "no answer after the final dot".to_owned(), maybe_accepted: true }
+}
+
+/// One for each `n`.
+pub fn message_id(n: u32) -> MessageId {
+    MessageId { local: u128::from(n).to_be_bytes(), domain: "example.org".to_owned() }
 }
 
 /// Any fixed function serves: the rules only compare.

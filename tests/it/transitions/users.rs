@@ -11,7 +11,7 @@ use fiador::domain::{
     },
 };
 
-use super::one_address::{OneAddress, Opened, deferred, refused, request, sent, spent};
+use super::one_address::{OneAddress, Opened, deferred, message_id, refused, request, sent, spent};
 
 const SEED: KeyedHash = [3; 16];
 /// How long a notice is tried.
@@ -68,7 +68,7 @@ impl OneAddress {
             proof,
             hash,
             operation,
-            message_id: "<notice@example.org>".to_owned(),
+            message_id: message_id(1_000),
             application: request(1).application,
             locale: Locale::EN,
             is_test: self.is_test,
@@ -92,7 +92,7 @@ impl OneAddress {
 
     fn resend(&mut self, opened: &Opened) -> Result<bool, Refusal> {
         let operation = u128::from(self.new_operation()).to_be_bytes();
-        let (id, key, message_id) = (opened.view.id.clone(), opened.key, "<again@example.org>".to_owned());
+        let (id, key, message_id) = (opened.view.id.clone(), opened.key, message_id(1_001));
         let request = Resend { id, key, operation, handle: [7; 16], message_id, with_lease: true };
         let outcome = resend(self.record(), &request, self.now);
         self.commit(outcome).map(|mailing| mailing.message.is_some())
