@@ -94,7 +94,7 @@ fn check(criterion: &mut Criterion) {
     let number = IdentityNumber::parse("00000000").expect("it is a number");
     let derive = || {
         let shop = ApplicationName::parse("shop").expect("it is a name");
-        Checking::new(&vault, shop, id.clone(), &number, false, &OperationId([9; 32])).expect("the id is its own")
+        Checking::new(&vault, shop, id.clone(), number.clone(), false, &OperationId([9; 32])).expect("the id is its own")
     };
     criterion.bench_function("check: derive", |bencher| bencher.iter(derive));
     let checking = derive();

@@ -103,13 +103,14 @@ fn whole() -> Extent {
     Extent {
         connections: vec![1, 4, 32, 128],
         targeted: vec![32, 128],
-        rounds: 2,
-        leg: Duration::from_millis(1500),
-        mail_leg: Duration::from_millis(2500),
+        rounds: 4,
+        leg: Duration::from_millis(750),
+        mail_leg: Duration::from_millis(1500),
         hashing_leg: Duration::from_secs(3),
         idle: Duration::from_secs(10),
         weighed: 100_000,
         filled: 1_000_000,
+        fillings: 2,
     }
 }
 
@@ -125,6 +126,7 @@ fn quick() -> Extent {
         idle: Duration::from_secs(2),
         weighed: 5_000,
         filled: 50_000,
+        fillings: 1,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     plan::{Bench, CHECK, REGISTER, Rival, START, START_AND_MAIL, VALIDATE},
     processes::{Redis, cpu_seconds, resident_mib},
     sink::Post,
-    work::{Contract, Starts, WrongChecks},
+    work::{Checks, Contract, Starts, WrongChecks},
 };
 
 /// Connections where only one number of them is looked at.
@@ -51,7 +51,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Start, wrong check, start with its mail, and check, of the daemon and the bare reference, on Redis.
+    /// Start, wrong check, start with its mail, and check, of the daemon and the bare reference, on Redis. They take turns in each
+    /// of these: for seconds a machine may be half as fast again.
     pub async fn on_redis(&mut self) -> anyhow::Result<()> {
         let (own, mailed, bares) = (Redis::start()?, Redis::start()?, Redis::start()?);
         let (quiet, mailing) = (self.daemon(Some(&own), false, false)?, self.daemon(Some(&mailed), true, false)?);
@@ -61,14 +62,17 @@ impl Bench {
         let bare = Rival::bare(Contender::Bare, &process, &api, Some(&bares));
         for connections in self.extent.connections.clone() {
             for _ in 0..self.extent.rounds {
-                quiet.empty()?;
+                for rival in [&quiet, &bare, &mailing_rival] {
+                    rival.empty()?;
+                }
                 let started = self.starts(&quiet, connections, Pace::Closed).await?;
+                let started_barely = self.starts(&bare, connections, Pace::Closed).await?;
                 self.wrong_checks(&quiet, connections, &started).await?;
-                mailing_rival.empty()?;
+                self.wrong_checks(&bare, connections, &started_barely).await?;
                 let checks =
                     self.starts_and_mails(START_AND_MAIL, &mailing_rival, connections, Contract::V1, Some(&mailing)).await?;
                 self.checks(&mailing_rival, connections, &checks, Pace::Closed).await?;
-                self.bare_turn(&bare, connections).await?;
+                self.checks(&bare, connections, &Checks::of_bare(bare.api, started_barely), Pace::Closed).await?;
             }
         }
         for connections in self.extent.targeted.clone() {
@@ -84,15 +88,14 @@ impl Bench {
         let start = self.paced(START, contenders, connections)?;
         let check = self.paced(CHECK, contenders, connections)?;
         for _ in 0..self.extent.rounds {
-            quiet.empty()?;
+            for rival in rivals {
+                rival.empty()?;
+            }
             self.starts(quiet, connections, start).await?;
-            mailing.empty()?;
+            let started_barely = self.starts(bare, connections, start).await?;
             let checks = self.starts_and_mails(START_AND_MAIL, mailing, connections, Contract::V1, None).await?;
             self.checks(mailing, connections, &checks, check).await?;
-            bare.empty()?;
-            let started = self.starts(bare, connections, start).await?;
-            let checks = crate::work::Checks::of_bare(bare.api, started);
-            self.checks(bare, connections, &checks, check).await?;
+            self.checks(bare, connections, &Checks::of_bare(bare.api, started_barely), check).await?;
         }
         Ok(())
     }
@@ -194,7 +197,7 @@ impl Bench {
     /// full Redis stalls it, so each round has its own.
     pub async fn full_redis(&mut self) -> anyhow::Result<Book> {
         let before = std::mem::take(&mut self.book);
-        for _ in 0..self.extent.rounds {
+        for _ in 0..self.extent.fillings {
             let redis = Redis::start()?;
             let daemon = self.daemon(Some(&redis), false, false)?;
             self.starts_and_wrong_checks(&Rival::daemon(Contender::Fiador, &daemon, Some(&redis))).await?;

@@ -1,4 +1,4 @@
-//! What is measured, in which order: contenders in turn (A B A B), each on its own Redis, emptied before each of its turns.
+//! What is measured, in which order: contenders in turn (A B A B), each on its own Redis, emptied before each round.
 
 use std::{
     path::PathBuf,
@@ -52,6 +52,8 @@ pub struct Extent {
     pub weighed: usize,
     /// Verifications that a full Redis has.
     pub filled: usize,
+    /// How often one is filled.
+    pub fillings: usize,
 }
 
 /// The programs.
