@@ -95,7 +95,7 @@ pub struct Rival<'a> {
     pub contender: Contender,
     pub api: &'a Api,
     pub meter: Meter,
-    /// Emptied before each of its turns.
+    /// Emptied before each round.
     pub redis: Option<&'a Redis>,
 }
 
@@ -194,7 +194,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The checks of the bare reference, whose starts mail nothing.
+    /// A turn of the bare reference, whose starts mail nothing.
     pub async fn bare_turn(&mut self, bare: &Rival<'_>, connections: usize) -> anyhow::Result<()> {
         debug_assert!(bare.is_bare());
         bare.empty()?;

@@ -10,7 +10,7 @@ use super::{
 /// A keyed hash, cut to 16 bytes: of an id, a number, an operation or a body.
 pub type KeyedHash = [u8; 16];
 
-/// How long the address, the number's hash and the token stay after the end, for repetitions.
+/// How long the address, the hashes of the numbers presented and the token stay after the end, for repetitions.
 pub(super) const REPEATABLE: Duration = Duration::from_secs(60);
 /// How long a tombstone stays after the end.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(3600);

@@ -203,6 +203,7 @@ const COMPARISONS: &[(&str, &str)] = &[
     ("src/config/secret.rs", "self.0.as_bytes().ct_eq(other.0.as_bytes())"),
     ("src/domain/identity_number.rs", "self.0.as_bytes().ct_eq(other.0.as_bytes())"),
     ("src/domain/transitions/check.rs", "note.number_hash.ct_eq(&request.number_hash)"),
+    ("src/domain/transitions/check.rs", "verification.number.as_ref() == Some(&request.number)"),
 ];
 
 #[test]
