@@ -78,7 +78,7 @@ fn refused(verification: &Verification, request: &Check, now: Moment) -> Option<
     if let Some(refusal) = ended(verification.status(now)) {
         return Some(Err(refusal));
     }
-    let digits = verification.number.as_ref().map_or(0, IdentityNumber::digits);
+    let digits = verification.number.as_ref().expect("it is forgotten only with an end").digits();
     let mend = || format!("must be the {digits} digits that were mailed");
     (request.number.digits() != digits).then(|| Err(Refusal::FieldInvalid { field: "number", mend: mend() }))
 }

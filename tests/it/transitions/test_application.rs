@@ -9,7 +9,7 @@ use super::one_address::{OneAddress, Opened, WRONG, message_id, spent, wrong};
 
 fn ask_for_another_mail(ada: &mut OneAddress, opened: &Opened) -> Result<DeliveryStatus, Refusal> {
     let operation = u128::from(ada.new_operation()).to_be_bytes();
-    let message_id = message_id(2);
+    let message_id = message_id(1_000);
     let request =
         Resend { id: opened.view.id.clone(), key: opened.key, operation, handle: [7; 16], message_id, with_lease: true };
     let outcome = resend(ada.record(), &request, ada.now);
