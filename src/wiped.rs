@@ -20,23 +20,30 @@ impl WipedBuffer {
     }
 
     /// Adds `bytes` at the end.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
-        let length = self.0.len() + bytes.len();
-        if length > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two().max(LEAST_ROOM)));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger; // the smaller one is dropped, and wiped
+        if bytes.len() > self.0.capacity() - self.0.len() {
+            self.grow(bytes.len());
         }
         self.0.extend_from_slice(bytes);
     }
 
     /// Adds one byte at the end.
+    #[inline]
     pub fn push(&mut self, byte: u8) {
         if self.0.len() == self.0.capacity() {
-            self.extend(&[byte]);
-        } else {
-            self.0.push(byte);
+            self.grow(1);
         }
+        self.0.push(byte);
+    }
+
+    /// Makes room for so many bytes more.
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        let length = self.0.len() + more;
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two().max(LEAST_ROOM)));
+        larger.extend_from_slice(&self.0);
+        self.0 = larger; // the smaller one is dropped, and wiped
     }
 
     /// The bytes, still to be wiped.

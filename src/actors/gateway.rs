@@ -307,8 +307,10 @@ fn charges(application: &Application, ip: Option<EndUserIp>) -> Vec<Charge> {
 }
 
 fn fitting(token: Token) -> Result<Token, Refusal> {
-    let mend = format!("must have at most {} bytes", Token::LONGEST);
-    if token.as_str().len() <= Token::LONGEST { Ok(token) } else { Err(invalid("token", &mend)) }
+    if token.as_str().len() <= Token::LONGEST {
+        return Ok(token);
+    }
+    Err(invalid("token", &format!("must have at most {} bytes", Token::LONGEST)))
 }
 
 fn hand_over(room: Option<Room>, message: Option<Box<LeasedMessage>>) {

@@ -12,6 +12,7 @@ const LAST_WRITABLE_MS: u64 = 253_402_300_799_999;
 /// RFC 3339 of UTC, with milliseconds.
 const WRITTEN: StaticFormatDescription =
     format_description!(version = 2, "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+const WRITTEN_LENGTH: usize = "2026-01-01T00:00:00.000Z".len();
 
 /// A point in time by the store's clock, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,7 +32,9 @@ impl Moment {
         let milliseconds = self.0.min(LAST_WRITABLE_MS);
         let utc = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000)
             .expect("years up to 9999 are in range");
-        utc.format(WRITTEN).expect("it has all parts")
+        let mut text = Vec::with_capacity(WRITTEN_LENGTH);
+        utc.format_into(&mut text, WRITTEN).expect("it has all parts");
+        String::from_utf8(text).expect("it is ASCII")
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use base64::{display::Base64Display, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -152,6 +152,13 @@ impl fmt::Debug for MailId {
     }
 }
 
+fn id_text(prefix: &str, bytes: [KeyedHash; 2]) -> String {
+    let mut text = String::with_capacity(prefix.len() + 43);
+    text.push_str(prefix);
+    URL_SAFE_NO_PAD.encode_string(bytes.as_flattened(), &mut text);
+    text
+}
+
 fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
@@ -166,9 +173,16 @@ pub struct MessageId {
     pub domain: String,
 }
 
-impl fmt::Display for MessageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}@{}>", Base64Display::new(&self.local, &URL_SAFE_NO_PAD), self.domain)
+impl MessageId {
+    /// The header's value.
+    pub fn written(&self) -> String {
+        let mut text = String::with_capacity("<@>".len() + 22 + self.domain.len());
+        text.push('<');
+        URL_SAFE_NO_PAD.encode_string(self.local, &mut text);
+        text.push('@');
+        text.push_str(&self.domain);
+        text.push('>');
+        text
     }
 }
 
@@ -180,6 +194,11 @@ pub struct VerificationId(String);
 impl VerificationId {
     /// What every id begins with.
     pub const PREFIX: &'static str = "vrf_";
+
+    /// The id that these bytes write.
+    pub fn of(bytes: [KeyedHash; 2]) -> Self {
+        Self(id_text(Self::PREFIX, bytes))
+    }
 
     /// The id in `text`; none when it is not of an id's form.
     pub fn parse(text: &str) -> Option<Self> {
@@ -207,6 +226,11 @@ impl UserId {
     /// What every id begins with.
     pub const PREFIX: &'static str = "usr_";
 
+    /// The id that these bytes write.
+    pub fn of(bytes: [KeyedHash; 2]) -> Self {
+        Self(id_text(Self::PREFIX, bytes))
+    }
+
     /// The id in `text`; none when it is not of an id's form.
     pub fn parse(text: &str) -> Option<Self> {
         let body = text.strip_prefix(Self::PREFIX)?;
@@ -231,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_message_id_is_22_characters_at_the_domain_of_its_sender() {
-        let id = |local| MessageId { local, domain: "example.org".to_owned() }.to_string();
+        let id = |local| MessageId { local, domain: "example.org".to_owned() }.written();
         assert_eq!(id([0; 16]), "<AAAAAAAAAAAAAAAAAAAAAA@example.org>");
         assert_eq!(id([0xff; 16]), "<_____________________w@example.org>");
     }

@@ -70,7 +70,7 @@ impl Notice {
             started_at: self.message.created_at,
             queued_at: self.message.created_at,
             expires_at: self.expires_at,
-            message_id: self.message.message_id.to_string(),
+            message_id: self.message.message_id.written(),
             written: None,
         })
     }

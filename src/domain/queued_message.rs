@@ -254,7 +254,7 @@ impl QueuedMessage {
             attempts: self.attempts,
             last_reply: self.last_reply.clone(),
             next_attempt_at,
-            message_id: self.message_id.to_string(),
+            message_id: self.message_id.written(),
         }
     }
 }

@@ -155,7 +155,7 @@ impl Verification {
             started_at: self.started_at,
             queued_at: self.message.charged_at().unwrap_or(self.started_at),
             expires_at: self.expires_at,
-            message_id: self.message.message_id.to_string(),
+            message_id: self.message.message_id.written(),
             written: None,
         })
     }

@@ -21,8 +21,7 @@ impl Vault {
     ) -> VerificationId {
         let r = self.operation(application.as_str(), &operation.0, &address.normalised());
         let mask = self.id_masks.hash(&[application.as_str().as_bytes(), &r]);
-        let text = format!("{}{}", VerificationId::PREFIX, URL_SAFE_NO_PAD.encode([r, xor(handle.0, mask)].concat()));
-        VerificationId::parse(&text).expect("32 bytes are 43 characters of base64url")
+        VerificationId::of([r, xor(handle.0, mask)])
     }
 
     /// The handle in an id: that of its address when it is the application's own, else one of no address at all.
@@ -42,8 +41,7 @@ impl Vault {
     /// The id of the user with this seed at this handle; it names both to its application, and nothing to any other.
     pub(super) fn user_id(&self, application: &ApplicationName, handle: Handle, seed: &KeyedHash) -> UserId {
         let masked = xor(handle.0, self.user_mask(application, seed));
-        let text = format!("{}{}", UserId::PREFIX, URL_SAFE_NO_PAD.encode([*seed, masked].concat()));
-        UserId::parse(&text).expect("32 bytes are 43 characters of base64url")
+        UserId::of([*seed, masked])
     }
 
     /// Handle and seed in an id: those of a user when it is the application's own, else of none at all.
