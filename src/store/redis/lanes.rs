@@ -1,4 +1,4 @@
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 #[derive(Default)]
 pub(super) struct Lanes {
     /// By the record's handle; only those in which somebody is.
-    lanes: RefCell<HashMap<[u8; 16], Arc<Mutex<()>>>>,
+    lanes: RefCell<BTreeMap<[u8; 16], Arc<Mutex<()>>>>,
 }
 
 impl Lanes {
