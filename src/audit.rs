@@ -58,15 +58,14 @@ pub struct AuditError {
 
 /// Takes lines. Cheap to clone; all clones write to the same place.
 #[derive(Clone)]
-pub struct AuditLog(Option<Open>);
+pub struct AuditLog(Option<Arc<Open>>);
 
-#[derive(Clone)]
 struct Open {
     orders: SyncSender<Order>,
     lost: Arc<AtomicU64>,
     destination: Destination,
     clock: Clock,
-    naming_key: Arc<Zeroizing<[u8; 32]>>,
+    naming_key: Zeroizing<[u8; 32]>,
 }
 
 /// What the writer is told.
@@ -151,7 +150,7 @@ impl AuditLog {
         let writer = Writer::new(output, lost.clone(), clock.clone());
         let spawned = thread::Builder::new().name("fiador-audit".to_owned()).spawn(move || writer.run(&queue));
         spawned.map_err(|cause| AuditError { path: "its thread".into(), cause })?;
-        Ok(Self(Some(Open { orders, lost, destination, clock, naming_key: Arc::new(naming_key) })))
+        Ok(Self(Some(Arc::new(Open { orders, lost, destination, clock, naming_key }))))
     }
 
     /// Whether lines are kept at all.
@@ -180,7 +179,7 @@ impl AuditLog {
     /// # Errors
     /// [`AuditError`]: the old one is written on.
     pub fn reopen(&self) -> Result<(), AuditError> {
-        if let Some(Open { orders, destination: Destination::File(path), .. }) = &self.0 {
+        if let Some(Open { orders, destination: Destination::File(path), .. }) = self.0.as_deref() {
             let _ = orders.send(Order::Switch(open(path)?)); // it ends with the process only
         }
         Ok(())

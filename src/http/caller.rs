@@ -28,7 +28,6 @@ const LONGEST_IDEMPOTENCY_KEY: usize = 255;
 /// An application whose key is valid for what it asks.
 pub(super) struct Caller {
     pub application: ApplicationName,
-    api_key: Zeroizing<String>,
     /// What authenticating left of [`Limits::ask_time`](super::Limits::ask_time), for the ask that the call is about.
     pub time_left: Duration,
 }
@@ -38,7 +37,7 @@ impl Caller {
     pub async fn authenticate(api: &Api, call: &Call, action: Action) -> Result<Self, Problem> {
         call.trail.action(action);
         let api_key = Zeroizing::new(bearer_key(&call.headers).ok_or_else(Problem::unauthorized)?.to_owned());
-        let authenticate = Authenticate { api_key: api_key.clone(), from: call.client, scope: action.scope() };
+        let authenticate = Authenticate { api_key, from: call.client, scope: action.scope() };
         let asked_at = Instant::now();
         let authenticated = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await;
         let principal = authenticated.inspect_err(|error| note_denied(call, error))?;
@@ -46,18 +45,18 @@ impl Caller {
         let Principal { application, is_test, .. } = principal;
         call.test_mark.set(is_test);
         let time_left = api.limits.ask_time.saturating_sub(asked_at.elapsed());
-        Ok(Self { application, api_key, time_left })
+        Ok(Self { application, time_left })
     }
+}
 
-    /// The operation that this request is: with an `Idempotency-Key` the same for the same API key, else a new one.
-    /// The store adds the address or the id.
-    pub fn operation(&self, headers: &HeaderMap) -> Result<OperationId, Problem> {
-        let operation = match idempotency_key(headers)? {
-            Some(idempotency_key) => derived_operation(&self.api_key, idempotency_key),
-            None => random_operation(),
-        };
-        Ok(operation)
-    }
+/// The operation that a request is, once it is authenticated: with an `Idempotency-Key` the same for the same API key, else a new
+/// one. The store adds the address or the id.
+pub(super) fn operation_of(headers: &HeaderMap) -> Result<OperationId, Problem> {
+    let operation = match idempotency_key(headers)? {
+        Some(idempotency_key) => derived_operation(bearer_key(headers).ok_or_else(Problem::unauthorized)?, idempotency_key),
+        None => random_operation(),
+    };
+    Ok(operation)
 }
 
 fn note_denied(call: &Call, error: &AskError<Denied>) {

@@ -1,7 +1,14 @@
 //! One connection: TLS if its listener has it, then HTTP/1.1 or HTTP/2, as the two ends agree, until either end has enough.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::{Future, ready},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+};
 
+use futures_util::{StreamExt, future::Either, stream::FuturesUnordered};
 use http::{Request, StatusCode};
 use hyper::{
     body::Incoming,
@@ -131,32 +138,47 @@ impl Connection {
         request: Request<Incoming>,
         activity: &Activity,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        let (front, running) = (self.front.clone(), activity.begin());
+        let running = activity.begin();
         let peer = Peer::of(self.peer, request.headers(), &self.entrance.rules.now());
+        let response = match request.headers().len() {
+            // over HTTP/1.1 hyper counts them
+            0..=MOST_HEADERS => Either::Left(self.front.answer(request, peer)),
+            _ => Either::Right(ready(without_body(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE))),
+        };
         async move {
             fail::fail_point!("http.request.before");
-            let response = match request.headers().len() {
-                // over HTTP/1.1 hyper counts them
-                0..=MOST_HEADERS => front.answer(request, peer).await,
-                _ => without_body(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-            };
+            let response = response.await;
             running.answered();
             fail::fail_point!("http.reply.before");
             Ok(response)
         }
     }
 
+    /// Returns once there is one.
+    async fn reason_to_end(&self, activity: &Activity) -> Reason {
+        let Limits { header_time, idle_time, .. } = self.limits;
+        let mut stop = self.stop.clone();
+        select! {
+            () = activity.too_many_given_up() => Reason::Abuse,
+            () = activity.quiet(header_time, idle_time) => Reason::Quiet,
+            () = stopped(&mut stop) => Reason::Stop,
+        }
+    }
+
     /// Lets the connection go on until the peer ends it, or we do: at the stop, when the peer keeps it for nothing, or gives up
     /// what it asks for. It is told, and what is in flight is finished.
     async fn attend(&self, connection: impl GracefulConnection<Error = hyper::Error>, activity: &Activity) {
-        let (mut connection, mut stop) = (pin!(connection), self.stop.clone());
-        let Limits { header_time, idle_time, .. } = self.limits;
+        let mut connection = pin!(connection);
+        let Limits { header_time, .. } = self.limits;
+        // nearly always it is the connection that goes on, and what is in here is looked at only when it may be ready itself
+        let mut ends = FuturesUnordered::from_iter([self.reason_to_end(activity)]);
         select! {
-            biased; // nearly always it is the connection that goes on
+            biased;
             ended = connection.as_mut() => return note(ended),
-            () = activity.too_many_given_up() => return tracing::debug!(peer = %self.peer, "a peer gives up all it asks for"),
-            () = activity.quiet(header_time, idle_time) => {}
-            () = stopped(&mut stop) => {}
+            Some(reason) = ends.next() => match reason {
+                Reason::Abuse => return tracing::debug!(peer = %self.peer, "a peer gives up all it asks for"),
+                Reason::Quiet | Reason::Stop => {}
+            },
         }
         connection.as_mut().graceful_shutdown();
         activity.rouse();
@@ -166,6 +188,16 @@ impl Connection {
             () = activity.quiet(header_time, header_time) => {}
         }
     }
+}
+
+/// Why we end a connection.
+enum Reason {
+    /// The peer gives up all it asks for.
+    Abuse,
+    /// It keeps it for nothing.
+    Quiet,
+    /// The daemon stops.
+    Stop,
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {

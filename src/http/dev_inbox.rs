@@ -141,13 +141,17 @@ fn number_in(text: &str) -> Option<&str> {
     text.lines().map(str::trim).find(is_number)
 }
 
-/// Whether the request comes from this machine and means it. Rejects hosts that contradict the request's target.
+/// Whether the request comes from this machine and means it.
 fn local_only() -> impl Filter<Extract = (bool,), Error = Rejection> + Clone {
-    let host = warp::host::optional();
-    let around = warp::ext::get::<Around>();
-    around.and(host).and(warp::header::headers_cloned()).map(|around: Around, host: Option<Authority>, headers| {
-        is_loopback(around.peer.connection) && host.as_ref().is_some_and(names_loopback) && came_straight(&headers)
-    })
+    warp::ext::get()
+        .map(|around: Around| is_loopback(around.peer.connection) && means_loopback(&around) && came_straight(&around.headers))
+}
+
+/// Its target and its `Host` say whom it means; one of them has to, and neither may mean another.
+fn means_loopback(around: &Around) -> bool {
+    let host = around.headers.get(HOST).map(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut named = around.authority.clone().map(Some).into_iter().chain(host).peekable();
+    named.peek().is_some() && named.all(|host| host.as_ref().is_some_and(names_loopback))
 }
 
 fn is_loopback(peer: SocketAddr) -> bool {

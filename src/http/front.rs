@@ -2,15 +2,20 @@
 
 #[cfg(feature = "testing")]
 use std::net::{Ipv4Addr, SocketAddr};
-use std::{error::Error, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    error::Error,
+    future::{Future, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::Either};
 use http::{
     HeaderName, HeaderValue, Method, Request, Version,
     header::{CACHE_CONTROL, HOST},
 };
 use hyper::body::Body;
-use tower::ServiceExt;
+use tower::Service;
 use uuid::Uuid;
 use warp::{Reply, filters::BoxedFilter, reply::Response};
 
@@ -64,40 +69,59 @@ impl Front {
     }
 
     /// Answers one request: always, and with its own id. A handler that panics is answered for.
-    pub(super) async fn answer<B: Content>(&self, mut request: Request<B>, peer: Peer) -> Response {
-        let request_id = Uuid::new_v4().to_string();
+    ///
+    /// No `async fn`: its future would keep the request beside what becomes of it.
+    pub(super) fn answer<B: Content>(&self, mut request: Request<B>, peer: Peer) -> impl Future<Output = Response> + use<B> {
+        let (request_id, metering) = (Uuid::new_v4(), Metering::begin(&request));
         let (trail, test_mark) = (Trail::begin(&self.audit), TestMark::default());
-        let line = Line::begin(&self.audit, trail.clone(), &request_id, peer.client);
-        let metering = Metering::begin(&request);
-        request.extensions_mut().insert(Around { peer, trail, test_mark: test_mark.clone() });
-        let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
-        let mut response = routed.unwrap_or_else(|_panic| {
-            tracing::error!(request.id = request_id, "a request's handler panicked");
-            Problem::internal().into_response()
-        });
-        let problem = response.extensions_mut().remove::<Problem>();
-        let code = problem.as_ref().map(Problem::code);
-        if let Some(problem) = problem {
-            response = problem.render(&request_id, &test_mark);
+        let line = Line::begin(self.audit.clone(), trail.clone(), request_id, peer.client);
+        let refusal = refusal_of(&request);
+        let around = Around::of(&mut request, peer, trail, test_mark.clone());
+        request.extensions_mut().insert(around);
+        let routing = catch_unwind(AssertUnwindSafe(|| self.route(request, refusal)));
+        async move {
+            let routed = match routing {
+                Ok(routing) => AssertUnwindSafe(routing).catch_unwind().await,
+                Err(panic) => Err(panic),
+            };
+            let mut request_id_text = Uuid::encode_buffer();
+            let request_id = &*request_id.as_hyphenated().encode_lower(&mut request_id_text);
+            let mut response = routed.unwrap_or_else(|_panic| {
+                tracing::error!(request.id = request_id, "a request's handler panicked");
+                Problem::internal().into_response()
+            });
+            let problem = response.extensions_mut().remove::<Problem>();
+            let code = problem.as_ref().map(Problem::code);
+            if let Some(problem) = problem {
+                response = problem.render(request_id, &test_mark);
+            }
+            line.answered(response.status().as_u16(), code);
+            metering.end(&response, code);
+            sign(&mut response, request_id);
+            test_mark.write(response.headers_mut());
+            response
         }
-        line.answered(response.status().as_u16(), code);
-        metering.end(&response, code);
-        sign(&mut response, &request_id);
-        test_mark.write(response.headers_mut());
-        response
     }
 
-    async fn route<B: Content>(&self, request: Request<B>) -> Response {
-        // Its target is no path, and warp 0.4.3's filters on whole paths panic at that.
-        if request.method() == Method::CONNECT {
-            return Problem::method_not_allowed("DELETE, GET, HEAD, POST").into_response();
+    fn route<B: Content>(&self, request: Request<B>, refusal: Option<Problem>) -> impl Future<Output = Response> + use<B> {
+        match refusal {
+            Some(problem) => Either::Left(ready(problem.into_response())),
+            None => {
+                let routed = warp::service(self.routes.clone()).call(request);
+                Either::Right(routed.map(|routed| routed.unwrap_or_else(|never| match never {})))
+            }
         }
-        if !names_one_host(&request) {
-            let detail = "HTTP/1.1 needs exactly one header Host";
-            return Problem::new(Code::MalformedHeader, detail).with("field", "Host").into_response();
-        }
-        warp::service(self.routes.clone()).oneshot(request).await.unwrap_or_else(|never| match never {})
     }
+}
+
+/// Why no route is looked for, if so.
+fn refusal_of<B>(request: &Request<B>) -> Option<Problem> {
+    // Its target is no path, and warp 0.4.3's filters on whole paths panic at that.
+    if request.method() == Method::CONNECT {
+        return Some(Problem::method_not_allowed("DELETE, GET, HEAD, POST"));
+    }
+    let detail = "HTTP/1.1 needs exactly one header Host";
+    (!names_one_host(request)).then(|| Problem::new(Code::MalformedHeader, detail).with("field", "Host"))
 }
 
 /// As RFC 9112, 3.2, has it: proxies that differ on whose request it is must not be led apart. Older ones and HTTP/2 need none.

@@ -1,7 +1,7 @@
 //! The members of a JSON object, taken one by one and strictly: each at most once, none unknown, all of the type that
 //! is asked for. Refusals name members and never repeat values.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -51,9 +51,10 @@ impl<'a> Members<'a> {
     }
 
     fn refuse_duplicates(&self) -> Result<(), Problem> {
-        let mut seen = HashSet::new();
-        match self.left.iter().find(|(name, _)| !seen.insert(name)) {
-            Some((name, _)) => Err(self.problem(Code::FieldDuplicate, name, "may stand there once only")),
+        let mut names: Vec<&str> = self.left.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(self.problem(Code::FieldDuplicate, pair[0], "may stand there once only")),
             None => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::Caller,
+    caller::{Caller, operation_of},
     members::Members,
     problem::Problem,
     query::{Parameters, Query, query},
@@ -82,7 +82,7 @@ async fn retry(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
         let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
         Members::of_body(&body)?.finish()?;
     }
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let retry = RetryMail { application: caller.application.clone(), id, operation };
     let mail = api.asks.retry_mail.ask(retry, caller.time_left).await?;
     call.trail.mail(&mail);

@@ -5,7 +5,7 @@ use std::{convert::Infallible, net::IpAddr, pin::Pin, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request, uri::Authority};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
@@ -25,6 +25,17 @@ pub(super) struct Around {
     pub peer: Peer,
     pub trail: Trail,
     pub test_mark: TestMark,
+    pub headers: Arc<HeaderMap>,
+    /// Whom the request's target names, where it is more than a path.
+    pub authority: Option<Authority>,
+}
+
+impl Around {
+    /// Takes the request's headers along: what reads them gets them from here.
+    pub fn of<B>(request: &mut Request<B>, peer: Peer, trail: Trail, test_mark: TestMark) -> Self {
+        let headers = Arc::new(std::mem::take(request.headers_mut()));
+        Self { peer, trail, test_mark, headers, authority: request.uri().authority().cloned() }
+    }
 }
 
 /// What handlers see of a request.
@@ -34,8 +45,7 @@ pub(super) struct Call {
     pub client: IpAddr,
     pub trail: Trail,
     pub test_mark: TestMark,
-    /// Boxed, because a call is handed on a few times.
-    pub headers: Box<HeaderMap>,
+    pub headers: Arc<HeaderMap>,
     pub body: BodyStream,
 }
 
@@ -72,11 +82,9 @@ fn all_but_verifications(api: &Arc<Api>) -> BoxedFilter<(Response,)> {
 /// The request behind a path that matched. It rejects nothing.
 pub(super) fn call() -> impl Filter<Extract = (Call,), Error = Rejection> + Copy {
     let around = warp::ext::get::<Around>();
-    let request = warp::method().and(around).and(warp::header::headers_cloned()).and(warp::body::stream());
-    request.map(|method, around, headers, body| {
-        let Around { peer, trail, test_mark } = around;
-        let (headers, body) = (Box::new(headers), Box::pin(whole_chunks(body)));
-        Call { method, client: peer.client, trail, test_mark, headers, body }
+    warp::method().and(around).and(warp::body::stream()).map(|method, around, body| {
+        let Around { peer, trail, test_mark, headers, .. } = around;
+        Call { method, client: peer.client, trail, test_mark, headers, body: Box::pin(whole_chunks(body)) }
     })
 }
 

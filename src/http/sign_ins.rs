@@ -8,7 +8,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::Caller,
+    caller::{Caller, operation_of},
     members::Members,
     problem::Problem,
     reply::{Rfc3339, json},
@@ -47,7 +47,7 @@ async fn answer_by_number(api: Arc<Api>, call: Call) -> Response {
 async fn sign_in(api: &Api, call: Call) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::SignIn).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let mut members = Members::of_body(&body)?;
     let sign_in = SignIn {
         application: caller.application.clone(),
@@ -70,7 +70,7 @@ async fn sign_in(api: &Api, call: Call) -> Result<Response, Problem> {
 async fn sign_in_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::SignInByNumber).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let mut members = Members::of_body(&body)?;
     let sign_in = SignInByNumber {
         application: caller.application.clone(),

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use uuid::Uuid;
+
 use crate::{
     audit::{AuditLog, Entry},
     domain::{
@@ -96,10 +98,10 @@ struct Noted {
 
 /// The line about a request. It is written when this is dropped: a client that goes away before its answer leaves one, too,
 /// for what it asked for may have been done.
-pub(super) struct Line<'a> {
-    log: &'a AuditLog,
+pub(super) struct Line {
+    log: AuditLog,
     trail: Trail,
-    request_id: &'a str,
+    request_id: Uuid,
     client: IpAddr,
     /// The status, and the problem's code when it is one; none: it was not answered.
     answered: Option<(u16, Option<&'static str>)>,
@@ -108,8 +110,8 @@ pub(super) struct Line<'a> {
 /// Why there is no status.
 const CLIENT_GONE: &str = "client-gone";
 
-impl<'a> Line<'a> {
-    pub fn begin(log: &'a AuditLog, trail: Trail, request_id: &'a str, client: IpAddr) -> Self {
+impl Line {
+    pub fn begin(log: AuditLog, trail: Trail, request_id: Uuid, client: IpAddr) -> Self {
         Self { log, trail, request_id, client, answered: None }
     }
 
@@ -118,7 +120,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for Line {
     fn drop(&mut self) {
         let Some(noted) = self.trail.0.as_ref().map(lock) else { return };
         let Some(action) = noted.action else { return };
@@ -130,7 +132,7 @@ impl Drop for Line<'_> {
             application: noted.application.as_ref(),
             key: noted.key,
             client: Some(self.client),
-            request_id: Some(self.request_id),
+            request_id: Some(self.request_id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer())),
             verification: noted.id.as_deref().and_then(|id| self.log.hash_of(id)),
             user: noted.user.as_deref().and_then(|id| self.log.hash_of(id)),
             address: noted.address.as_deref(),

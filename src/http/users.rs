@@ -9,7 +9,7 @@ use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::Caller,
+    caller::{Caller, operation_of},
     members::Members,
     problem::{Code, Problem},
     query::{Parameters, Query, query},
@@ -68,7 +68,7 @@ async fn answer_passwords(id: String, api: Arc<Api>, call: Call) -> Response {
 async fn create(api: &Api, call: Call) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::CreateUser).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let create = create_in(&body, caller.application.clone(), operation)?;
     call.trail.email(&create.email);
     let CreatedUser { user, verification } = api.asks.create_user.ask(create, caller.time_left).await?;
@@ -157,7 +157,7 @@ async fn set_password(api: &Api, call: Call, id: String) -> Result<Response, Pro
     call.trail.user(&id);
     let caller = Caller::authenticate(api, &call, Action::SetPassword).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let mut members = Members::of_body(&body)?;
     let password = members.required_secret("password")?;
     let proof = proof(&mut members)?;

@@ -9,7 +9,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::Caller,
+    caller::{Caller, operation_of},
     members::Members,
     problem::Problem,
     reply::{Rfc3339, json},
@@ -73,7 +73,7 @@ async fn answer_resends(id: String, api: Arc<Api>, call: Call) -> Response {
 async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::Start).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let start = start_in(&body, caller.application.clone(), operation)?;
     call.trail.email(&start.email);
     let verification = api.asks.start_verification.ask(start, caller.time_left).await?;
@@ -108,8 +108,8 @@ pub(super) fn context_ip(members: &mut Members<'_>) -> Result<Option<String>, Pr
 }
 
 pub(super) fn location(verification: &VerificationView) -> HeaderValue {
-    let path = format!("/v1/verifications/{}", verification.id.as_str());
-    HeaderValue::from_str(&path).expect("an id is base64url")
+    let path = ["/v1/verifications/", verification.id.as_str()].concat();
+    HeaderValue::try_from(path).expect("an id is base64url")
 }
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
@@ -125,7 +125,7 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     call.trail.verification(&id);
     let caller = Caller::authenticate(api, &call, Action::Check).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let number = Members::only_secret(&body, "number")?;
     let check = CheckNumber { application: caller.application.clone(), id, number, operation };
     let approval = api.asks.check_number.ask(check, caller.time_left).await?;
@@ -136,7 +136,7 @@ async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
 async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
     let caller = Caller::authenticate(api, &call, Action::Check).await?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let number = Members::only_secret(&body, "number")?;
     let check = CheckByNumber { application: caller.application.clone(), number, operation };
     let approval = api.asks.check_by_number.ask(check, caller.time_left).await?;
@@ -152,7 +152,7 @@ async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> 
         let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
         Members::of_body(&body)?.finish()?;
     }
-    let operation = caller.operation(&call.headers)?;
+    let operation = operation_of(&call.headers)?;
     let resend = ResendVerification { application: caller.application.clone(), id, operation };
     let verification = api.asks.resend_verification.ask(resend, caller.time_left).await?;
     call.trail.view(&verification);
