@@ -168,7 +168,7 @@ fn request_to(method: &str, path: &str, key: &ApiKey, body: &str) -> warp::http:
 
 fn asks(service: &Service) -> Asks {
     Asks {
-        authenticate: service.asks(),
+        authenticate: service.authenticate(),
         start_verification: service.asks(),
         read_verification: service.asks(),
         check_number: service.asks(),

@@ -1,8 +1,6 @@
 //! Every message between actors, grouped by receiver. Each says who sends it, what the reply promises and
 //! what a lost reply means. Who may ask what is drawn in `actors.md`.
 
-use std::net::IpAddr;
-
 use actix::prelude::*;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -10,8 +8,7 @@ use zeroize::Zeroizing;
 use crate::domain::{
     ApplicationName, Approval, Attributes, Charge, Claimed, DeliveryStatus, EmailAddress, FirstStep, IdentityNumber,
     LeasedMessage, Locale, MailCounts, MailId, MailPage, MailView, MessageKey, MessageOutcome, Moment, OperationId, PasswordHash,
-    PasswordProof, Principal, Purpose, Refusal, Scope, SignedIn, Token, UserAt, UserExport, UserId, UserView, VerificationId,
-    VerificationView,
+    PasswordProof, Purpose, Refusal, SignedIn, Token, UserAt, UserExport, UserId, UserView, VerificationId, VerificationView,
 };
 
 /// Why a request was not fulfilled.
@@ -36,35 +33,6 @@ impl From<Refusal> for Failure {
 }
 
 // ---------------------------------------------------------------- to the Gateway
-
-/// HTTP -> Gateway. Whose API key this is, if it may be used so. A lost reply means nothing: asking again is safe.
-#[derive(Message)]
-#[rtype(result = "Result<Principal, Denied>")]
-pub struct Authenticate {
-    /// The key as presented, `fdr_…`.
-    pub api_key: Zeroizing<String>,
-    /// Who presents it.
-    pub from: IpAddr,
-    /// What for.
-    pub scope: Scope,
-}
-
-/// Why a key opens nothing. Whoever presents it is told of a missing scope alone, for that key is valid.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Denied {
-    /// No application has this key.
-    #[error("no application has this key")]
-    Unknown,
-    /// It has run out.
-    #[error("the key has run out")]
-    Expired(Principal),
-    /// It may not be presented from there.
-    #[error("the key may not be presented from there")]
-    NotFromThere(Principal),
-    /// It is valid and not meant for this.
-    #[error("the key lacks the scope {}", .1.as_str())]
-    ScopeMissing(Principal, Scope),
-}
 
 /// HTTP or in process -> Gateway. `Ok` means that the verification and its queued mail are stored.
 /// A lost reply means unknown: asking again with the same `operation` and body finds the same verification.

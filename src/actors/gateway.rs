@@ -3,23 +3,20 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use self::handing_over::{HandingOver, Room};
 use super::asks::{MailAsks, StoreAsks, failure};
 use crate::{
     assertions::Assertions,
-    clock::Clock,
     domain::{
-        ApiKeyGrant, Application, ApplicationName, Applications, Approval, Charge, EmailAddress, EndUserIp, IdentityNumber,
-        LeasedMessage, Locale, Lookup, Principal, Purpose, Refusal, Token, VerificationId, VerificationView,
+        Application, ApplicationName, Applications, Approval, Charge, EmailAddress, EndUserIp, IdentityNumber, LeasedMessage,
+        Locale, Lookup, Purpose, Refusal, Token, VerificationId, VerificationView,
     },
     live::Live,
     messages::{
-        AskMailReadiness, AskReadiness, AskStoreReadiness, Authenticate, CancelVerification, ChargeStart, CheckByNumber,
-        CheckNumber, DecideByNumber, DecideCheck, Denied, EndVerification, Failure, LookUpVerification, NotReady,
-        OpenVerification, Opened, Probe, ReadVerification, RefundStart, ResendMail, ResendVerification, StartVerification,
+        AskMailReadiness, AskReadiness, AskStoreReadiness, CancelVerification, ChargeStart, CheckByNumber, CheckNumber,
+        DecideByNumber, DecideCheck, EndVerification, Failure, LookUpVerification, NotReady, OpenVerification, Opened, Probe,
+        ReadVerification, RefundStart, ResendMail, ResendVerification, StartVerification,
     },
     passwords::Passwords,
     supervision::{Ask, AskError},
@@ -42,7 +39,6 @@ pub struct Gateway {
 /// What each ask in hand holds on to.
 struct Front {
     applications: Live<Applications>,
-    clock: Clock,
     store: StoreAsks,
     mail_readiness: Ask<AskMailReadiness>,
     handing_over: HandingOver,
@@ -61,10 +57,10 @@ pub struct Provers {
 
 impl Gateway {
     /// A gateway for these applications, to this store and this mailer.
-    pub fn new(applications: Live<Applications>, clock: Clock, store: StoreAsks, mail: MailAsks, provers: Provers) -> Self {
+    pub fn new(applications: Live<Applications>, store: StoreAsks, mail: MailAsks, provers: Provers) -> Self {
         let Provers { passwords, assertions } = provers;
         let (mail_readiness, handing_over) = (mail.readiness, HandingOver::new(mail.queued));
-        Self { front: Rc::new(Front { applications, clock, store, mail_readiness, handing_over, passwords, assertions }) }
+        Self { front: Rc::new(Front { applications, store, mail_readiness, handing_over, passwords, assertions }) }
     }
 }
 
@@ -75,6 +71,11 @@ macro_rules! answer_from_front {
             type Result = ::actix::ResponseFuture<<$message as ::actix::Message>::Result>;
 
             fn handle(&mut self, ask: $message, _: &mut Self::Context) -> Self::Result {
+                ::fail::fail_point!("gateway.ask");
+                ::fail::fail_point!("cell.ends", |_| {
+                    ::actix::Arbiter::current().stop();
+                    Box::pin(::std::future::pending())
+                });
                 let front = self.front.clone();
                 Box::pin(async move { front.$answer(ask).await })
             }
@@ -90,19 +91,6 @@ impl Actor for Gateway {
 
 impl Supervised for Gateway {
     fn restarting(&mut self, _: &mut Self::Context) {} // what it holds is never changed
-}
-
-impl Handler<Authenticate> for Gateway {
-    type Result = Result<Principal, Denied>;
-
-    fn handle(&mut self, ask: Authenticate, _: &mut Self::Context) -> Self::Result {
-        fail::fail_point!("gateway.authenticate");
-        fail::fail_point!("cell.ends", |_| {
-            Arbiter::current().stop();
-            Err(Denied::Unknown)
-        });
-        self.front.authenticate(&ask)
-    }
 }
 
 answer_from_front! {
@@ -130,19 +118,6 @@ impl Handler<Probe> for Gateway {
 }
 
 impl Front {
-    fn authenticate(&self, ask: &Authenticate) -> Result<Principal, Denied> {
-        let applications = self.applications.now();
-        let (application, key) = owner(&applications, &ask.api_key).ok_or(Denied::Unknown)?;
-        let principal = Principal { application: application.name.clone(), key: key.label(), is_test: application.is_test };
-        if key.is_expired(self.clock.now()) {
-            return Err(Denied::Expired(principal));
-        }
-        if !key.admits(ask.from) {
-            return Err(Denied::NotFromThere(principal));
-        }
-        if key.scopes.contains(&ask.scope) { Ok(principal) } else { Err(Denied::ScopeMissing(principal, ask.scope)) }
-    }
-
     /// No `async fn`, whose future would keep what it was asked beside what it makes of it.
     fn start(&self, ask: StartVerification) -> impl Future<Output = Result<VerificationView, Failure>> {
         let opening = self.opening_at_charges(ask);
@@ -257,16 +232,6 @@ impl Front {
         let found = applications.iter().find(|application| application.name == *name);
         found.cloned().ok_or_else(|| invalid("application", &"must be one that is declared"))
     }
-}
-
-/// The key that `api_key` is. Looks at every key, whichever fits, so that the time tells nothing.
-fn owner<'a>(applications: &'a Applications, api_key: &str) -> Option<(&'a Application, &'a ApiKeyGrant)> {
-    let presented = Sha256::digest(api_key.as_bytes());
-    let keys = applications.iter().flat_map(|application| application.keys.iter().map(move |key| (application, key)));
-    keys.fold(None, |found, (application, key)| {
-        let is_it = bool::from(key.hash.ct_eq(&presented));
-        if is_it { Some((application, key)) } else { found }
-    })
 }
 
 /// Boxed, because it is handed on a few times.

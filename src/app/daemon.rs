@@ -314,7 +314,7 @@ async fn until_up(store: &StoreAsks) {
 fn asks(parts: &Parts, gateway: &Guarded<Gateway>, mailer: RunningMailer, observatory: &Observatory) -> Asks {
     let assertions = parts.assertions().clone();
     Asks {
-        authenticate: gateway.asks(),
+        authenticate: parts.authenticate(),
         start_verification: gateway.asks(),
         read_verification: gateway.asks(),
         check_number: gateway.asks(),

@@ -14,7 +14,8 @@ use crate::{
     clock::Clock,
     config::{Config, Mail, Smtp, Store},
     demo,
-    domain::Applications,
+    domain::{self, Applications},
+    http::Authenticate,
     live::Live,
     mail::{
         inbox::Inbox,
@@ -205,10 +206,16 @@ impl Parts {
         }
     }
 
+    /// Says whose an API key is, by the applications as they are declared then.
+    pub fn authenticate(&self) -> Authenticate {
+        let (applications, clock) = (self.applications.clone(), self.clock.clone());
+        Arc::new(move |presented| domain::authenticate(&applications.now(), presented, clock.now()))
+    }
+
     /// Starts a Gateway on this arbiter.
     pub fn start_gateway(&self, store: StoreAsks, mail: MailAsks) -> Guarded<Gateway> {
-        let (applications, clock, provers) = (self.applications.clone(), self.clock.clone(), self.provers.clone());
-        self.guard("gateway", permits(), Gateway::new(applications, clock, store, mail, provers))
+        let (applications, provers) = (self.applications.clone(), self.provers.clone());
+        self.guard("gateway", permits(), Gateway::new(applications, store, mail, provers))
     }
 
     fn guard<A>(&self, name: &'static str, permits: u32, actor: A) -> Guarded<A>

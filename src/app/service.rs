@@ -6,6 +6,7 @@ use crate::{
     actors::Gateway,
     clock::Clock,
     config::Config,
+    http::Authenticate,
     messages::{Drain, ReadInbox},
     supervision::{Ask, Escalation, Guarded},
 };
@@ -14,6 +15,7 @@ use crate::{
 pub struct Service {
     gateway: Guarded<Gateway>,
     mailer: RunningMailer,
+    authenticate: Authenticate,
     escalations: mpsc::UnboundedReceiver<Escalation>,
 }
 
@@ -28,7 +30,7 @@ impl Service {
         let store = parts.start_store();
         let mailer = parts.start_mailer(&store.asks);
         let gateway = parts.start_gateway(store.asks, mailer.asks.clone());
-        Ok(Self { gateway, mailer, escalations })
+        Ok(Self { gateway, mailer, authenticate: parts.authenticate(), escalations })
     }
 
     /// The handle to ask the Gateway `M`: see "to the Gateway" in [`crate::messages`].
@@ -39,6 +41,11 @@ impl Service {
         M: Message<Result: Send> + Send + 'static,
     {
         self.gateway.asks()
+    }
+
+    /// Says whose an API key is, for who lets others ask over a door of his own.
+    pub fn authenticate(&self) -> Authenticate {
+        self.authenticate.clone()
     }
 
     /// The handle to read the dev inbox; none when mails go to an SMTP server.

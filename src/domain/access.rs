@@ -2,9 +2,11 @@ use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use super::{ApplicationName, Moment};
+use super::{Application, ApplicationName, Applications, Moment};
 
 /// What an API key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +119,59 @@ pub struct Principal {
     pub key: KeyLabel,
     /// Whether it is a test application: all that it is answered says so.
     pub is_test: bool,
+}
+
+/// An API key as somebody presents it.
+pub struct Presented<'a> {
+    /// `fdr_…`
+    pub api_key: &'a str,
+    /// From where.
+    pub from: IpAddr,
+    /// What for.
+    pub scope: Scope,
+}
+
+/// Why a key opens nothing. Whoever presents it is told of a missing scope alone, for that key is valid.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Denied {
+    /// No application has this key.
+    #[error("no application has this key")]
+    Unknown,
+    /// It has run out.
+    #[error("the key has run out")]
+    Expired(Principal),
+    /// It may not be presented from there.
+    #[error("the key may not be presented from there")]
+    NotFromThere(Principal),
+    /// It is valid and not meant for this.
+    #[error("the key lacks the scope {}", .1.as_str())]
+    ScopeMissing(Principal, Scope),
+}
+
+/// Whose key this is, if it may be used so.
+///
+/// # Errors
+/// [`Denied`]
+pub fn authenticate(applications: &Applications, presented: &Presented<'_>, now: Moment) -> Result<Principal, Denied> {
+    let (application, key) = owner(applications, presented.api_key).ok_or(Denied::Unknown)?;
+    let principal = Principal { application: application.name.clone(), key: key.label(), is_test: application.is_test };
+    if key.is_expired(now) {
+        return Err(Denied::Expired(principal));
+    }
+    if !key.admits(presented.from) {
+        return Err(Denied::NotFromThere(principal));
+    }
+    if key.scopes.contains(&presented.scope) { Ok(principal) } else { Err(Denied::ScopeMissing(principal, presented.scope)) }
+}
+
+/// The key that `api_key` is. Looks at every key, whichever fits, so that the time tells nothing.
+fn owner<'a>(applications: &'a Applications, api_key: &str) -> Option<(&'a Application, &'a ApiKeyGrant)> {
+    let presented = Sha256::digest(api_key.as_bytes());
+    let keys = applications.iter().flat_map(|application| application.keys.iter().map(move |key| (&**application, key)));
+    keys.fold(None, |found, (application, key)| {
+        let is_it = bool::from(key.hash.ct_eq(&presented));
+        if is_it { Some((application, key)) } else { found }
+    })
 }
 
 #[cfg(test)]

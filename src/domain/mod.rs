@@ -21,7 +21,7 @@ mod user;
 mod verification;
 mod views;
 
-pub use access::{ApiKeyGrant, KeyLabel, Principal, Scope, ScopeError};
+pub use access::{ApiKeyGrant, Denied, KeyLabel, Presented, Principal, Scope, ScopeError, authenticate};
 pub use address_record::AddressRecord;
 pub use application::{Application, Applications, Limits, Lookup, SecondStep, TtlError, TtlLimits};
 pub use budget::{Allowance, Budget, Charge, NUMBER_MISSES, Quota, TokenBucket};

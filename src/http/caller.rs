@@ -1,23 +1,15 @@
-//! Who calls: the API key, the time the call has, and the operation that it names.
-
-use std::time::Duration;
+//! Who calls: the API key, and the operation that it names.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::{
     problem::{Code, Problem},
     routes::{Api, Call},
     trail::Action,
 };
-use crate::{
-    domain::{ApplicationName, OperationId, Principal},
-    messages::{Authenticate, Denied},
-    supervision::AskError,
-};
+use crate::domain::{ApplicationName, Denied, OperationId, Presented, Principal};
 
 const KEY_PREFIX: &str = "fdr_";
 /// Base64url of 256 bits.
@@ -25,28 +17,16 @@ const KEY_BODY_LENGTH: usize = 43;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_IDEMPOTENCY_KEY: usize = 255;
 
-/// An application whose key is valid for what it asks.
-pub(super) struct Caller {
-    pub application: ApplicationName,
-    /// What authenticating left of [`Limits::ask_time`](super::Limits::ask_time), for the ask that the call is about.
-    pub time_left: Duration,
-}
-
-impl Caller {
-    /// The owner of the request's API key. An absent, a malformed and an unknown key get the same answer.
-    pub async fn authenticate(api: &Api, call: &Call, action: Action) -> Result<Self, Problem> {
-        call.trail.action(action);
-        let api_key = Zeroizing::new(bearer_key(&call.headers).ok_or_else(Problem::unauthorized)?.to_owned());
-        let authenticate = Authenticate { api_key, from: call.client, scope: action.scope() };
-        let asked_at = Instant::now();
-        let authenticated = api.asks.authenticate.ask(authenticate, api.limits.ask_time).await;
-        let principal = authenticated.inspect_err(|error| note_denied(call, error))?;
-        call.trail.principal(&principal);
-        let Principal { application, is_test, .. } = principal;
-        call.test_mark.set(is_test);
-        let time_left = api.limits.ask_time.saturating_sub(asked_at.elapsed());
-        Ok(Self { application, time_left })
-    }
+/// Whose the request's API key is. An absent, a malformed and an unknown key get the same answer.
+pub(super) fn authenticate(api: &Api, call: &Call, action: Action) -> Result<ApplicationName, Problem> {
+    call.trail.action(action);
+    let api_key = bearer_key(&call.headers).ok_or_else(Problem::unauthorized)?;
+    let presented = Presented { api_key, from: call.client, scope: action.scope() };
+    let Principal { application, is_test, .. } = (api.asks.authenticate)(&presented)
+        .inspect(|principal| call.trail.principal(principal))
+        .inspect_err(|denied| note_denied(call, denied))?;
+    call.test_mark.set(is_test);
+    Ok(application)
 }
 
 /// The operation that a request is, once it is authenticated: with an `Idempotency-Key` the same for the same API key, else a new
@@ -59,12 +39,10 @@ pub(super) fn operation_of(headers: &HeaderMap) -> Result<OperationId, Problem> 
     Ok(operation)
 }
 
-fn note_denied(call: &Call, error: &AskError<Denied>) {
-    if let AskError::Refused(denied) = error {
-        call.trail.denied(denied);
-        // of all who are refused, only who lacks a scope is told that the key is known
-        call.test_mark.set(matches!(denied, Denied::ScopeMissing(Principal { is_test: true, .. }, _)));
-    }
+fn note_denied(call: &Call, denied: &Denied) {
+    call.trail.denied(denied);
+    // of all who are refused, only who lacks a scope is told that the key is known
+    call.test_mark.set(matches!(denied, Denied::ScopeMissing(Principal { is_test: true, .. }, _)));
 }
 
 /// The key in `Authorization: Bearer fdr_…`; none when there is not exactly one header of that form.

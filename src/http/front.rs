@@ -104,13 +104,11 @@ impl Front {
     }
 
     fn route<B: Content>(&self, request: Request<B>, refusal: Option<Problem>) -> impl Future<Output = Response> + use<B> {
-        match refusal {
-            Some(problem) => Either::Left(ready(problem.into_response())),
-            None => {
-                let routed = warp::service(self.routes.clone()).call(request);
-                Either::Right(routed.map(|routed| routed.unwrap_or_else(|never| match never {})))
-            }
+        if let Some(problem) = refusal {
+            return Either::Left(ready(problem.into_response()));
         }
+        let routed = warp::service(self.routes.clone()).call(request);
+        Either::Right(routed.map(|routed| routed.unwrap_or_else(|never| match never {})))
     }
 }
 

@@ -8,7 +8,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::{Caller, operation_of},
+    caller::{authenticate, operation_of},
     members::Members,
     problem::Problem,
     query::{Parameters, Query, query},
@@ -53,38 +53,38 @@ async fn answer_retries(id: String, api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn list(api: &Api, call: &Call, query: Option<Query>) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, call, Action::ListMails).await?;
+    let application = authenticate(api, call, Action::ListMails)?;
     let mut parameters = Parameters::of(query)?;
     let list = ListMails {
-        application: caller.application.clone(),
+        application,
         status: parameters.take("status")?,
         // what is no number is outside of every range, for the rules to refuse
         limit: parameters.take("limit")?.map(|text| text.parse().unwrap_or(u64::MAX)),
         cursor: parameters.take("cursor")?,
     };
     parameters.finish("status, limit and cursor")?;
-    let page = api.asks.list_mails.ask(list, caller.time_left).await?;
+    let page = api.asks.list_mails.ask(list, api.limits.ask_time).await?;
     Ok(json(StatusCode::OK, &call.test_mark.on(PageBody::from(&page))))
 }
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, call, Action::ReadMail).await?;
-    let read = ReadMail { application: caller.application.clone(), id };
-    let mail = api.asks.read_mail.ask(read, caller.time_left).await?;
+    let application = authenticate(api, call, Action::ReadMail)?;
+    let read = ReadMail { application, id };
+    let mail = api.asks.read_mail.ask(read, api.limits.ask_time).await?;
     call.trail.mail(&mail);
     Ok(json(StatusCode::OK, &call.test_mark.on(MessageBody::from(&mail))))
 }
 
 /// It takes no body, or an empty object.
 async fn retry(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Action::RetryMail).await?;
+    let application = authenticate(api, &call, Action::RetryMail)?;
     if body::is_declared(&call.headers) {
         let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
         Members::of_body(&body)?.finish()?;
     }
     let operation = operation_of(&call.headers)?;
-    let retry = RetryMail { application: caller.application.clone(), id, operation };
-    let mail = api.asks.retry_mail.ask(retry, caller.time_left).await?;
+    let retry = RetryMail { application, id, operation };
+    let mail = api.asks.retry_mail.ask(retry, api.limits.ask_time).await?;
     call.trail.mail(&mail);
     Ok(json(StatusCode::ACCEPTED, &call.test_mark.on(MessageBody::from(&mail))))
 }

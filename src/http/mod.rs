@@ -53,18 +53,22 @@ pub use system::{ActorView, LookAtSystem, SystemView};
 pub use tls::encryption;
 
 use crate::{
+    domain::{Denied, Presented, Principal},
     messages::{
-        AskReadiness, Authenticate, CancelVerification, CheckByNumber, CheckNumber, CreateUser, DeleteUser, ExportUser, FindUser,
-        ListMails, ReadInbox, ReadMail, ReadUser, ReadVerification, ResendVerification, RetryMail, SetPassword, SignIn,
-        SignInByNumber, StartVerification, UpdateUser,
+        AskReadiness, CancelVerification, CheckByNumber, CheckNumber, CreateUser, DeleteUser, ExportUser, FindUser, ListMails,
+        ReadInbox, ReadMail, ReadUser, ReadVerification, ResendVerification, RetryMail, SetPassword, SignIn, SignInByNumber,
+        StartVerification, UpdateUser,
     },
     supervision::Ask,
 };
 
+/// Says whose an API key is; it never waits.
+pub type Authenticate = Arc<dyn Fn(&Presented<'_>) -> Result<Principal, Denied> + Send + Sync>;
+
 /// Whom the routes ask, one handle a message.
 pub struct Asks {
     /// Whose an API key is.
-    pub authenticate: Ask<Authenticate>,
+    pub authenticate: Authenticate,
     /// `POST /v1/verifications`
     pub start_verification: Ask<StartVerification>,
     /// `GET /v1/verifications/{id}`

@@ -15,8 +15,8 @@ use warp::{Reply, reply::Response};
 
 use super::{rate_limit::SpentBudget, test_mark::TestMark};
 use crate::{
-    domain::Refusal,
-    messages::{Denied, Failure},
+    domain::{Denied, Refusal},
+    messages::Failure,
     supervision::AskError,
 };
 

@@ -8,7 +8,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::{Caller, operation_of},
+    caller::{authenticate, operation_of},
     members::Members,
     problem::Problem,
     reply::{Rfc3339, json},
@@ -45,12 +45,12 @@ async fn answer_by_number(api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn sign_in(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Action::SignIn).await?;
+    let application = authenticate(api, &call, Action::SignIn)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = operation_of(&call.headers)?;
     let mut members = Members::of_body(&body)?;
     let sign_in = SignIn {
-        application: caller.application.clone(),
+        application,
         email: members.required_string("email")?,
         password: members.required_secret("password")?,
         context_ip: context_ip(&mut members)?,
@@ -58,7 +58,7 @@ async fn sign_in(api: &Api, call: Call) -> Result<Response, Problem> {
     };
     members.finish()?;
     call.trail.email(&sign_in.email);
-    Ok(match api.asks.sign_in.ask(sign_in, caller.time_left).await? {
+    Ok(match api.asks.sign_in.ask(sign_in, api.limits.ask_time).await? {
         SignInAnswer::SignedIn(user) => {
             call.trail.user(&user.signed_in.subject);
             json(StatusCode::OK, &call.test_mark.on(SignedInBody::from(&user)))
@@ -68,19 +68,19 @@ async fn sign_in(api: &Api, call: Call) -> Result<Response, Problem> {
 }
 
 async fn sign_in_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Action::SignInByNumber).await?;
+    let application = authenticate(api, &call, Action::SignInByNumber)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = operation_of(&call.headers)?;
     let mut members = Members::of_body(&body)?;
     let sign_in = SignInByNumber {
-        application: caller.application.clone(),
+        application,
         email: members.required_string("email")?,
         context_ip: context_ip(&mut members)?,
         operation,
     };
     members.finish()?;
     call.trail.email(&sign_in.email);
-    let verification = api.asks.sign_in_by_number.ask(sign_in, caller.time_left).await?;
+    let verification = api.asks.sign_in_by_number.ask(sign_in, api.limits.ask_time).await?;
     Ok(number_sent(&call.trail, &call.test_mark, &verification))
 }
 

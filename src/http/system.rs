@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
-    caller::Caller,
+    caller::authenticate,
     problem::Problem,
     reply,
     routes::{Api, Call, answer, call},
@@ -61,7 +61,7 @@ async fn answer_system(api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn look(api: &Api, call: &Call) -> Result<Response, Problem> {
-    Caller::authenticate(api, call, Action::LookAtSystem).await?;
+    authenticate(api, call, Action::LookAtSystem)?;
     let SystemView { actors, mails } = (api.asks.system)().await;
     let actors: Vec<Value> = actors.iter().map(body_of).collect();
     let mails = mails.map(|MailCounts { due, later, failed }| json!({ "due": due, "later": later, "failed": failed }));

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::{
     audit::{AuditLog, Entry},
     domain::{
-        ApplicationName, Approval, EmailAddress, KeyLabel, MailView, Principal, Purpose, Scope, UserView, VerificationView,
+        ApplicationName, Approval, Denied, EmailAddress, KeyLabel, MailView, Principal, Purpose, Scope, UserView,
+        VerificationView,
     },
-    messages::Denied,
 };
 
 /// What a call does, as the audit log names it.

@@ -9,7 +9,7 @@ use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::{Caller, operation_of},
+    caller::{authenticate, operation_of},
     members::Members,
     problem::{Code, Problem},
     query::{Parameters, Query, query},
@@ -66,12 +66,12 @@ async fn answer_passwords(id: String, api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn create(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Action::CreateUser).await?;
+    let application = authenticate(api, &call, Action::CreateUser)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = operation_of(&call.headers)?;
-    let create = create_in(&body, caller.application.clone(), operation)?;
+    let create = create_in(&body, application, operation)?;
     call.trail.email(&create.email);
-    let CreatedUser { user, verification } = api.asks.create_user.ask(create, caller.time_left).await?;
+    let CreatedUser { user, verification } = api.asks.create_user.ask(create, api.limits.ask_time).await?;
     call.trail.user_view(&user);
     let created = CreatedBody { user: UserBody::from(&user), verification: verification.as_ref().map(VerificationBody::from) };
     let mut response = json(StatusCode::CREATED, &call.test_mark.on(created));
@@ -101,33 +101,33 @@ fn location(user: &UserView) -> HeaderValue {
 }
 
 async fn find(api: &Api, call: &Call, query: Option<Query>) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, call, Action::ReadUser).await?;
+    let application = authenticate(api, call, Action::ReadUser)?;
     let mut parameters = Parameters::of(query)?;
-    let find = FindUser { application: caller.application.clone(), email: parameters.required("email")? };
+    let find = FindUser { application, email: parameters.required("email")? };
     parameters.finish("email")?;
     call.trail.email(&find.email);
-    let user = api.asks.find_user.ask(find, caller.time_left).await?;
+    let user = api.asks.find_user.ask(find, api.limits.ask_time).await?;
     Ok(shown(&call.trail, &call.test_mark, &user))
 }
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
     call.trail.user(&id);
-    let caller = Caller::authenticate(api, call, Action::ReadUser).await?;
-    let user = api.asks.read_user.ask(ReadUser { application: caller.application.clone(), id }, caller.time_left).await?;
+    let application = authenticate(api, call, Action::ReadUser)?;
+    let user = api.asks.read_user.ask(ReadUser { application, id }, api.limits.ask_time).await?;
     Ok(shown(&call.trail, &call.test_mark, &user))
 }
 
 async fn update(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     call.trail.user(&id);
-    let caller = Caller::authenticate(api, &call, Action::UpdateUser).await?;
+    let application = authenticate(api, &call, Action::UpdateUser)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let mut members = Members::of_body(&body)?;
     members.refuse("email", "cannot be changed: a user with another address is another user, so create that one")?;
     let attributes = members.optional_object_text("attributes")?;
     let locale = members.optional_nullable_string("locale")?;
     members.finish()?;
-    let update = UpdateUser { application: caller.application.clone(), id, attributes, locale };
-    let user = api.asks.update_user.ask(update, caller.time_left).await?;
+    let update = UpdateUser { application, id, attributes, locale };
+    let user = api.asks.update_user.ask(update, api.limits.ask_time).await?;
     Ok(shown(&call.trail, &call.test_mark, &user))
 }
 
@@ -138,32 +138,32 @@ fn shown(trail: &Trail, test_mark: &TestMark, user: &UserView) -> Response {
 
 async fn delete(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
     call.trail.user(&id);
-    let caller = Caller::authenticate(api, call, Action::DeleteUser).await?;
-    let delete = DeleteUser { application: caller.application.clone(), id };
-    api.asks.delete_user.ask(delete, caller.time_left).await?;
+    let application = authenticate(api, call, Action::DeleteUser)?;
+    let delete = DeleteUser { application, id };
+    api.asks.delete_user.ask(delete, api.limits.ask_time).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn export(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
     call.trail.user(&id);
-    let caller = Caller::authenticate(api, call, Action::ExportUser).await?;
-    let export = ExportUser { application: caller.application.clone(), id };
-    let export = api.asks.export_user.ask(export, caller.time_left).await?;
+    let application = authenticate(api, call, Action::ExportUser)?;
+    let export = ExportUser { application, id };
+    let export = api.asks.export_user.ask(export, api.limits.ask_time).await?;
     call.trail.user_view(&export.user);
     Ok(json(StatusCode::OK, &call.test_mark.on(ExportBody::from(&export))))
 }
 
 async fn set_password(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     call.trail.user(&id);
-    let caller = Caller::authenticate(api, &call, Action::SetPassword).await?;
+    let application = authenticate(api, &call, Action::SetPassword)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = operation_of(&call.headers)?;
     let mut members = Members::of_body(&body)?;
     let password = members.required_secret("password")?;
     let proof = proof(&mut members)?;
     members.finish()?;
-    let set = SetPassword { application: caller.application.clone(), id, password, proof, operation };
-    api.asks.set_password.ask(set, caller.time_left).await?;
+    let set = SetPassword { application, id, password, proof, operation };
+    api.asks.set_password.ask(set, api.limits.ask_time).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -9,7 +9,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     body,
-    caller::{Caller, operation_of},
+    caller::{authenticate, operation_of},
     members::Members,
     problem::Problem,
     reply::{Rfc3339, json},
@@ -71,12 +71,12 @@ async fn answer_resends(id: String, api: Arc<Api>, call: Call) -> Response {
 }
 
 async fn start(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Action::Start).await?;
+    let application = authenticate(api, &call, Action::Start)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = operation_of(&call.headers)?;
-    let start = start_in(&body, caller.application.clone(), operation)?;
+    let start = start_in(&body, application, operation)?;
     call.trail.email(&start.email);
-    let verification = api.asks.start_verification.ask(start, caller.time_left).await?;
+    let verification = api.asks.start_verification.ask(start, api.limits.ask_time).await?;
     call.trail.view(&verification);
     let mut response = json(StatusCode::ACCEPTED, &call.test_mark.on(VerificationBody::from(&verification)));
     response.headers_mut().insert(LOCATION, location(&verification));
@@ -114,32 +114,32 @@ pub(super) fn location(verification: &VerificationView) -> HeaderValue {
 
 async fn read(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
     call.trail.verification(&id);
-    let caller = Caller::authenticate(api, call, Action::Read).await?;
-    let read = ReadVerification { application: caller.application.clone(), id };
-    let verification = api.asks.read_verification.ask(read, caller.time_left).await?;
+    let application = authenticate(api, call, Action::Read)?;
+    let read = ReadVerification { application, id };
+    let verification = api.asks.read_verification.ask(read, api.limits.ask_time).await?;
     call.trail.view(&verification);
     Ok(json(StatusCode::OK, &call.test_mark.on(VerificationBody::from(&verification))))
 }
 
 async fn check(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     call.trail.verification(&id);
-    let caller = Caller::authenticate(api, &call, Action::Check).await?;
+    let application = authenticate(api, &call, Action::Check)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = operation_of(&call.headers)?;
     let number = Members::only_secret(&body, "number")?;
-    let check = CheckNumber { application: caller.application.clone(), id, number, operation };
-    let approval = api.asks.check_number.ask(check, caller.time_left).await?;
+    let check = CheckNumber { application, id, number, operation };
+    let approval = api.asks.check_number.ask(check, api.limits.ask_time).await?;
     call.trail.approval(&approval);
     Ok(json(StatusCode::OK, &call.test_mark.on(ApprovalBody::from(&approval))))
 }
 
 async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
-    let caller = Caller::authenticate(api, &call, Action::Check).await?;
+    let application = authenticate(api, &call, Action::Check)?;
     let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
     let operation = operation_of(&call.headers)?;
     let number = Members::only_secret(&body, "number")?;
-    let check = CheckByNumber { application: caller.application.clone(), number, operation };
-    let approval = api.asks.check_by_number.ask(check, caller.time_left).await?;
+    let check = CheckByNumber { application, number, operation };
+    let approval = api.asks.check_by_number.ask(check, api.limits.ask_time).await?;
     call.trail.approval(&approval);
     Ok(json(StatusCode::OK, &call.test_mark.on(ApprovalBody::from(&approval))))
 }
@@ -147,23 +147,23 @@ async fn check_by_number(api: &Api, call: Call) -> Result<Response, Problem> {
 /// It takes no body, or an empty object.
 async fn resend(api: &Api, call: Call, id: String) -> Result<Response, Problem> {
     call.trail.verification(&id);
-    let caller = Caller::authenticate(api, &call, Action::Resend).await?;
+    let application = authenticate(api, &call, Action::Resend)?;
     if body::is_declared(&call.headers) {
         let body = body::read(&call.headers, call.body, api.limits.body_time).await?;
         Members::of_body(&body)?.finish()?;
     }
     let operation = operation_of(&call.headers)?;
-    let resend = ResendVerification { application: caller.application.clone(), id, operation };
-    let verification = api.asks.resend_verification.ask(resend, caller.time_left).await?;
+    let resend = ResendVerification { application, id, operation };
+    let verification = api.asks.resend_verification.ask(resend, api.limits.ask_time).await?;
     call.trail.view(&verification);
     Ok(json(StatusCode::ACCEPTED, &call.test_mark.on(VerificationBody::from(&verification))))
 }
 
 async fn cancel(api: &Api, call: &Call, id: String) -> Result<Response, Problem> {
     call.trail.verification(&id);
-    let caller = Caller::authenticate(api, call, Action::Cancel).await?;
-    let cancel = CancelVerification { application: caller.application.clone(), id };
-    api.asks.cancel_verification.ask(cancel, caller.time_left).await?;
+    let application = authenticate(api, call, Action::Cancel)?;
+    let cancel = CancelVerification { application, id };
+    api.asks.cancel_verification.ask(cancel, api.limits.ask_time).await?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

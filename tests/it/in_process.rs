@@ -6,17 +6,15 @@ use fiador::{
     api_key::ApiKey,
     clock::Clock,
     domain::{
-        ApiKeyGrant, ApplicationName, Budget, DeliveryStatus, Locale, Principal, Purpose, Refusal, Scope, Status, Token,
-        TtlLimits,
+        ApiKeyGrant, ApplicationName, Budget, DeliveryStatus, Denied, Locale, Presented, Principal, Purpose, Refusal, Scope,
+        Status, Token, TtlLimits,
     },
-    messages::{AskReadiness, Authenticate, Denied, Failure, StartVerification},
+    messages::{AskReadiness, Failure, StartVerification},
     supervision::AskError,
     testing::TestService,
 };
 
 use crate::kit::budgets::{spent, three_starts};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn refused<T>(refusal: Refusal) -> Result<T, Failure> {
     Err(Failure::Refused(refusal))
@@ -270,16 +268,14 @@ async fn a_key_opens_what_it_is_granted_until_it_runs_out() {
     let grant = ApiKeyGrant { expires_at, ..ApiKeyGrant::new(key.hash()) };
     let label = grant.label();
     let service = TestService::start_with(|application| application.keys = vec![grant]).await;
-    let authenticate = service.service().asks::<Authenticate>();
-    let present = |api_key: &str, scope| {
-        authenticate.ask(Authenticate { api_key: api_key.to_owned().into(), from: Ipv4Addr::LOCALHOST.into(), scope }, PATIENCE)
-    };
+    let authenticate = service.service().authenticate();
+    let present = |api_key: &str, scope| authenticate(&Presented { api_key, from: Ipv4Addr::LOCALHOST.into(), scope });
     let principal = Principal { application: ApplicationName::parse("test").unwrap(), key: label, is_test: false };
 
-    assert_eq!(present(key.as_str(), Scope::CheckNumbers).await, Ok(principal.clone()));
-    assert_eq!(present(ApiKey::draw().as_str(), Scope::CheckNumbers).await, Err(AskError::Refused(Denied::Unknown)));
+    assert_eq!(present(key.as_str(), Scope::CheckNumbers), Ok(principal.clone()));
+    assert_eq!(present(ApiKey::draw().as_str(), Scope::CheckNumbers), Err(Denied::Unknown));
     let lacking = Denied::ScopeMissing(principal.clone(), Scope::Admin);
-    assert_eq!(present(key.as_str(), Scope::Admin).await, Err(AskError::Refused(lacking)));
+    assert_eq!(present(key.as_str(), Scope::Admin), Err(lacking));
     service.advance(Duration::from_secs(3600));
-    assert_eq!(present(key.as_str(), Scope::CheckNumbers).await, Err(AskError::Refused(Denied::Expired(principal))));
+    assert_eq!(present(key.as_str(), Scope::CheckNumbers), Err(Denied::Expired(principal)));
 }

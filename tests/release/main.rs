@@ -57,7 +57,7 @@ fn no_variable_moves_the_clock_or_makes_the_daemon_fall_or_die() {
 #[tokio::test]
 async fn the_lines_it_prints_work_as_pasted() {
     let home = Home::new();
-    let mut daemon = home.start_with(&[("FAILPOINTS", "gateway.authenticate=panic")]).await;
+    let mut daemon = home.start_with(&[("FAILPOINTS", "gateway.ask=panic")]).await;
 
     let lines = daemon.lines_to_paste().await;
     let pasted = Command::new("bash").args(["-c", &lines]).env("NO_PROXY", "*").output().await.unwrap();

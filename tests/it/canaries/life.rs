@@ -307,7 +307,7 @@ impl<'a> Life<'a> {
 
     /// A daemon whose Gateway panics, when the number has expired.
     async fn falls_and_expires(&mut self, sue: &Person) {
-        let panics = ("FAILPOINTS", "gateway.authenticate=1*panic(canary+panic/message)->off");
+        let panics = ("FAILPOINTS", "gateway.ask=1*panic(canary+panic/message)->off");
         let later = ("FIADOR_TESTING_CLOCK_AHEAD_SECONDS", "700");
         let mut daemon = self.home.start_with(&[TRACE_ALL, MEASURED, panics, later]).await;
         let caller = Caller::of(&daemon, &self.keys[0]);

@@ -5,7 +5,7 @@ use reqwest::Method;
 use crate::kit::{caller::Caller, daemon::Home, http::Reply};
 
 /// Makes every request with a key fall upon the Gateway.
-const FALLS: (&str, &str) = ("FAILPOINTS", "gateway.authenticate=panic");
+const FALLS: (&str, &str) = ("FAILPOINTS", "gateway.ask=panic");
 
 #[tokio::test]
 async fn a_spent_restart_budget_drains_the_daemon_and_ends_it_with_70() {
@@ -60,7 +60,7 @@ async fn a_daemon_whose_gateway_is_down_for_a_moment_is_alive_and_soon_ready() {
 #[tokio::test]
 async fn a_gateway_that_fell_once_answers_again_within_a_second() {
     let home = Home::new();
-    let daemon = home.start_with(&[("FAILPOINTS", "gateway.authenticate=1*panic")]).await;
+    let daemon = home.start_with(&[("FAILPOINTS", "gateway.ask=1*panic")]).await;
     let caller = Caller::of(&daemon, &home.demo_key());
     caller.read("vrf_any").await.problem(503, "unavailable");
 

@@ -34,7 +34,7 @@ kills! {
         first_start { ring_made, ring_claimed, }
         start {
             http_request_before, http_reply_before, http_connection_ended,
-            gateway_authenticate, cell_ends,
+            gateway_ask, cell_ends,
             embedded_commit_before, embedded_commit_after,
             gateway_handover_before, gateway_handover_after,
         }

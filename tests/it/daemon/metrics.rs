@@ -83,7 +83,7 @@ async fn what_has_not_happened_yet_is_told_as_none() {
 #[tokio::test]
 async fn every_metric_is_described() {
     let home = Home::new();
-    let daemon = home.start_with(&[MEASURED, ("FAILPOINTS", "gateway.authenticate=1*panic")]).await;
+    let daemon = home.start_with(&[MEASURED, ("FAILPOINTS", "gateway.ask=1*panic")]).await;
     let caller = Caller::of(&daemon, &home.demo_key());
     caller.read("vrf_any").await.problem(503, "unavailable");
     while Reply::to(caller.request(Method::GET, "/v1/verifications/vrf_any")).await.status != 404 {}

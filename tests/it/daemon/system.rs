@@ -47,10 +47,10 @@ async fn every_actor_is_shown_with_its_place_and_permits_and_the_mails_with_thei
 
 #[tokio::test]
 async fn a_fall_shows_by_its_place_and_never_by_what_was_said() {
-    let (home, _, admin) = home_with_admin();
-    let daemon = home.start_with(&[("FAILPOINTS", "gateway.authenticate=1*panic(canary)")]).await;
+    let (home, key, admin) = home_with_admin();
+    let daemon = home.start_with(&[("FAILPOINTS", "gateway.ask=1*panic(canary)")]).await;
+    Caller::of(&daemon, &key).read("vrf_any").await.problem(503, "unavailable");
     let caller = Caller::of(&daemon, &admin);
-    caller.get("/v1/system").await.problem(503, "unavailable");
 
     let system = loop {
         let reply = caller.get("/v1/system").await;

@@ -89,7 +89,7 @@ async fn the_watchdog_is_fed_twice_in_its_time() {
 async fn an_actor_that_is_stuck_leaves_the_watchdog_hungry() {
     let home = Home::new();
     let mut socket = NotifySocket::bind();
-    let daemon = start_under(&socket, &home, "gateway.authenticate=1*pause").await;
+    let daemon = start_under(&socket, &home, "gateway.ask=1*pause").await;
     assert_eq!(socket.next_but_watchdog().await, "READY=1\n");
     assert!(socket.is_fed_within(WATCHDOG).await);
 
@@ -107,7 +107,7 @@ async fn an_actor_that_falls_again_and_again_and_a_redis_that_stands_still_keep_
     let server = TestRedis::start();
     let (home, key) = Home::with_application(&format!("[store]\nredis_url = \"{}\"\n[dev]\ninbox = true", server.url()));
     let mut socket = NotifySocket::bind();
-    let daemon = start_under(&socket, &home, "gateway.authenticate=4*panic").await;
+    let daemon = start_under(&socket, &home, "gateway.ask=4*panic").await;
     let caller = Caller::of(&daemon, &key);
     for _ in 0..4 {
         caller.read("vrf_any").await.problem(503, "unavailable");

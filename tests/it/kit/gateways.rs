@@ -74,7 +74,7 @@ impl LoneGateway {
     pub async fn beside(letterbox: Letterbox) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (clock, _hand) = Clock::manual();
-        let store = embedded_store(directory.path(), clock.clone()).await;
+        let store = embedded_store(directory.path(), clock).await;
         let place = RingPlace::new(directory.path(), None);
         let ring = open_or_make(&place, async |fingerprint, origin| Ok((fingerprint, origin))).await.unwrap();
         let vault = Vault::new(ring);
@@ -86,7 +86,7 @@ impl LoneGateway {
         let mail = MailAsks { queued: letterbox.asks(), readiness: letterbox.asks() };
         let application = Application { second_step: SecondStep::None, ..post::application() };
         let applications = Live::new(vec![application.into()]);
-        let gateway = Gateway::new(applications, clock, store, mail, provers);
+        let gateway = Gateway::new(applications, store, mail, provers);
         let gateway = supervision::start("gateway", Policy::default(), 64, |_| {}, |_| gateway);
         Self { gateway, passwords, letterbox, handed_over, _directory: directory }
     }

@@ -124,7 +124,7 @@ fn declaration(by: usize, key: &str) -> String {
 
 fn asks(service: &Service) -> Asks {
     Asks {
-        authenticate: service.asks(),
+        authenticate: service.authenticate(),
         start_verification: service.asks(),
         read_verification: service.asks(),
         check_number: service.asks(),
