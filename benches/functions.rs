@@ -22,6 +22,11 @@ use fiador::{
         operations::{Checking, Operation, Snapshot, StartRequest, Starting},
     },
 };
+use mimalloc::MiMalloc;
+
+/// The daemon's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const NOW: Moment = Moment(1_767_225_600_000); // 2026-01-01T00:00:00Z
 const BODY: &str = r#"{"email":"ada@example.org","token":"session of ada"}"#;

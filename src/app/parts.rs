@@ -206,7 +206,7 @@ impl Parts {
         }
     }
 
-    /// Says whose an API key is, by the applications as they are declared then.
+    /// What says whose an API key is, by the applications as they are declared then.
     pub fn authenticate(&self) -> Authenticate {
         let (applications, clock) = (self.applications.clone(), self.clock.clone());
         Arc::new(move |presented| domain::authenticate(&applications.now(), presented, clock.now()))

@@ -43,7 +43,7 @@ impl Service {
         self.gateway.asks()
     }
 
-    /// Says whose an API key is, for who lets others ask over a door of his own.
+    /// What says whose an API key is, for who lets others ask over a door of his own.
     pub fn authenticate(&self) -> Authenticate {
         self.authenticate.clone()
     }

@@ -33,6 +33,7 @@ pub(super) fn authenticate(api: &Api, call: &Call, action: Action) -> Result<App
 /// one. The store adds the address or the id.
 pub(super) fn operation_of(headers: &HeaderMap) -> Result<OperationId, Problem> {
     let operation = match idempotency_key(headers)? {
+        // a key was looked up, so it is there
         Some(idempotency_key) => derived_operation(bearer_key(headers).ok_or_else(Problem::unauthorized)?, idempotency_key),
         None => random_operation(),
     };

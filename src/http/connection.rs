@@ -159,6 +159,7 @@ impl Connection {
         let Limits { header_time, idle_time, .. } = self.limits;
         let mut stop = self.stop.clone();
         select! {
+            biased; // a client that only makes work is not to get a graceful end by chance
             () = activity.too_many_given_up() => Reason::Abuse,
             () = activity.quiet(header_time, idle_time) => Reason::Quiet,
             () = stopped(&mut stop) => Reason::Stop,

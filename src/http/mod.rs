@@ -62,7 +62,7 @@ use crate::{
     supervision::Ask,
 };
 
-/// Says whose an API key is; it never waits.
+/// What says whose an API key is; it never waits.
 pub type Authenticate = Arc<dyn Fn(&Presented<'_>) -> Result<Principal, Denied> + Send + Sync>;
 
 /// Whom the routes ask, one handle a message.
@@ -137,7 +137,7 @@ pub struct Limits {
     pub idle_time: Duration,
     /// How long a request's body may take, before a 408, for the same reason. Default 10 s.
     pub body_time: Duration,
-    /// How long all asks of one request may take together before a 503. Default 1.9 s: a failed dependency is a clear
+    /// How long the ask of a request may take before a 503. Default 1.9 s: a failed dependency is a clear
     /// 503 within two seconds.
     pub ask_time: Duration,
     /// How long requests in flight may go on after the stop. Default 25 s.

@@ -154,7 +154,7 @@ fn seal(
     let mut sealed = Vec::with_capacity(CIPHERTEXT_AT + plain.len() + TAG_LENGTH);
     sealed.push(FORMAT);
     sealed.extend_from_slice(&key.id);
-    let associated = bound(&sealed, context);
+    let associated = associated_data(&sealed, context);
     sealed.extend_from_slice(&nonce);
     sealed.resize(CIPHERTEXT_AT + plain.len(), 0);
     let encrypting = InOutBuf::new(plain, &mut sealed[CIPHERTEXT_AT..]).expect("both are as long");
@@ -165,16 +165,15 @@ fn seal(
 }
 
 /// What a value is sealed with: `head`, which stands before its nonce, and where it belongs.
-fn bound(head: &[u8], context: &[&[u8]]) -> Vec<u8> {
-    let length = head.len() + context.iter().map(|part| part.len()).sum::<usize>();
-    let mut bound = Vec::with_capacity(length);
-    std::iter::once(&head).chain(context).for_each(|part| bound.extend_from_slice(part));
-    bound
+fn associated_data(head: &[u8], context: &[&[u8]]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(head.len() + context.iter().map(|part| part.len()).sum::<usize>());
+    std::iter::once(&head).chain(context).for_each(|part| data.extend_from_slice(part));
+    data
 }
 
 fn open(secret: &Zeroizing<[u8; 32]>, context: &[&[u8]], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let nonce: [u8; CIPHERTEXT_AT - NONCE_AT] = version(sealed)?.try_into().ok()?;
-    let payload = Payload { msg: sealed.get(CIPHERTEXT_AT..)?, aad: &bound(&sealed[..NONCE_AT], context) };
+    let payload = Payload { msg: sealed.get(CIPHERTEXT_AT..)?, aad: &associated_data(&sealed[..NONCE_AT], context) };
     let cipher = XChaCha20Poly1305::new((&**secret).into());
     cipher.decrypt(&XNonce::from(nonce), payload).ok().map(Zeroizing::new)
 }

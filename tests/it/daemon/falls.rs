@@ -4,7 +4,7 @@ use reqwest::Method;
 
 use crate::kit::{caller::Caller, daemon::Home, http::Reply};
 
-/// Makes every request with a key fall upon the Gateway.
+/// Makes the Gateway fall upon whatever it is asked.
 const FALLS: (&str, &str) = ("FAILPOINTS", "gateway.ask=panic");
 
 #[tokio::test]

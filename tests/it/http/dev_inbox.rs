@@ -99,6 +99,7 @@ async fn it_is_unknown_to_whoever_does_not_come_straight_from_this_machine() {
             "Host: evil.example",
             "Host: localhost.evil.example:8420",
             "Host: 192.168.1.1",
+            "Host:",
             "Host: localhost\r\nForwarded: for=127.0.0.1",
             "Host: localhost\r\nX-Forwarded-For: 127.0.0.1",
             "Host: localhost\r\nx-forwarded-host: localhost",
@@ -111,8 +112,14 @@ async fn it_is_unknown_to_whoever_does_not_come_straight_from_this_machine() {
         front.raw(format!("GET {path} HTTP/1.0\r\n\r\n")).await.problem(404, "not-found");
         let two_hosts = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n");
         front.raw(two_hosts).await.problem(400, "malformed-header");
-        let other_target = format!("GET http://evil.example{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        front.raw(other_target).await.problem(404, "not-found");
+        for (target, host) in
+            [("evil.example", "localhost"), ("localhost", "evil.example"), ("localhost", ""), ("localhost", "\u{e4}")]
+        {
+            let two_minds = format!("GET http://{target}{path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            front.raw(two_minds).await.problem(404, "not-found");
+        }
+        let two_names_of_it = format!("GET http://localhost:1{path} HTTP/1.1\r\nHost: 127.0.0.1:2\r\n\r\n");
+        assert_eq!(front.raw(two_names_of_it).await.status, 200);
         for host in ["localhost", "LOCALHOST:8420", "127.0.0.1:1", "[::1]:8420"] {
             assert_eq!(front.raw(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await.status, 200, "{host}");
         }
