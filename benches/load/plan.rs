@@ -110,10 +110,6 @@ impl<'a> Rival<'a> {
         Self { contender, api, meter, redis }
     }
 
-    fn is_bare(&self) -> bool {
-        matches!(self.contender, Contender::Bare | Contender::BareRedb)
-    }
-
     pub fn empty(&self) -> anyhow::Result<()> {
         self.redis.map_or(Ok(()), Redis::flush)
     }
@@ -196,8 +192,6 @@ impl Bench {
 
     /// A turn of the bare reference, whose starts mail nothing.
     pub async fn bare_turn(&mut self, bare: &Rival<'_>, connections: usize) -> anyhow::Result<()> {
-        debug_assert!(bare.is_bare());
-        bare.empty()?;
         let started = self.starts(bare, connections, Pace::Closed).await?;
         self.wrong_checks(bare, connections, &started).await?;
         self.checks(bare, connections, &Checks::of_bare(bare.api, started), Pace::Closed).await

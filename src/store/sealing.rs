@@ -19,7 +19,7 @@ const NONCE_AT: usize = 5;
 const CIPHERTEXT_AT: usize = 29;
 const TAG_LENGTH: usize = 16;
 
-const ID_CONTEXT: [&[u8]; 1] = [b"id"];
+const ID_CONTEXT: &[u8] = b"id";
 
 /// What tells one version of a record from the next: its nonce.
 pub(super) fn version(sealed: &[u8]) -> Option<&[u8]> {
@@ -36,7 +36,7 @@ impl Vault {
         let plain = plain(record);
         let keys = self.keys();
         let key = keys.newest();
-        seal(random, key, &key.secret, &record_context(&handle), &plain)
+        seal(random, key, &key.secret, &record_context(handle), &plain)
     }
 
     /// # Errors
@@ -45,7 +45,7 @@ impl Vault {
         let damaged = || StoreError::Damaged("a record");
         let keys = self.keys();
         let key = keys.with_id(key_id(sealed).ok_or_else(damaged)?)?;
-        let plain = open(&key.secret, &record_context(&handle), sealed).ok_or_else(damaged)?;
+        let plain = open(&key.secret, &record_context(handle), sealed).ok_or_else(damaged)?;
         postcard::from_bytes(&plain).map_err(|_| damaged())
     }
 
@@ -55,8 +55,7 @@ impl Vault {
         let plain = plain(token);
         let keys = self.keys();
         let key = keys.newest();
-        let expires_at = place.expires_at.0.to_be_bytes();
-        seal(random, key, &key.derive("token", place.id.as_str()), &place.context(&expires_at), &plain)
+        seal(random, key, &key.derive("token", place.id.as_str()), &place.context(), &plain)
     }
 
     /// Seals an id under a key that is derived from its number: where the number alone identifies, it leads to the id.
@@ -68,7 +67,7 @@ impl Vault {
     ) -> Vec<u8> {
         let keys = self.keys();
         let key = keys.newest();
-        seal(random, key, &key.derive("number", number.as_str()), &ID_CONTEXT, id.as_str().as_bytes())
+        seal(random, key, &key.derive("number", number.as_str()), ID_CONTEXT, id.as_str().as_bytes())
     }
 
     /// # Errors
@@ -77,7 +76,7 @@ impl Vault {
         let damaged = || StoreError::Damaged("an id");
         let keys = self.keys();
         let key = keys.with_id(key_id(sealed).ok_or_else(damaged)?)?;
-        let plain = open(&key.derive("number", number.as_str()), &ID_CONTEXT, sealed).ok_or_else(damaged)?;
+        let plain = open(&key.derive("number", number.as_str()), ID_CONTEXT, sealed).ok_or_else(damaged)?;
         std::str::from_utf8(&plain).ok().and_then(VerificationId::parse).ok_or_else(damaged)
     }
 
@@ -87,8 +86,7 @@ impl Vault {
         let damaged = || StoreError::Damaged("a token");
         let keys = self.keys();
         let key = keys.with_id(key_id(sealed).ok_or_else(damaged)?)?;
-        let expires_at = place.expires_at.0.to_be_bytes();
-        let plain = open(&key.derive("token", place.id.as_str()), &place.context(&expires_at), sealed).ok_or_else(damaged)?;
+        let plain = open(&key.derive("token", place.id.as_str()), &place.context(), sealed).ok_or_else(damaged)?;
         postcard::from_bytes(&plain).map_err(|_| damaged())
     }
 }
@@ -102,8 +100,8 @@ pub(super) struct TokenPlace<'a> {
 }
 
 impl TokenPlace<'_> {
-    fn context<'a>(&'a self, expires_at: &'a [u8; 8]) -> [&'a [u8]; 4] {
-        [b"token", self.key, expires_at, self.application.as_str().as_bytes()]
+    fn context(&self) -> Vec<u8> {
+        [b"token".as_slice(), self.key, &self.expires_at.0.to_be_bytes(), self.application.as_str().as_bytes()].concat()
     }
 }
 
@@ -134,8 +132,8 @@ impl Flavor for Wiped {
     }
 }
 
-fn record_context(handle: &Handle) -> [&[u8]; 2] {
-    [b"record", &handle.0]
+fn record_context(handle: Handle) -> Vec<u8> {
+    [b"record".as_slice(), &handle.0].concat()
 }
 
 fn key_id(sealed: &[u8]) -> Option<[u8; 4]> {
@@ -146,7 +144,7 @@ fn seal(
     random: &mut (impl CryptoRng + ?Sized),
     key: &RingKey,
     secret: &Zeroizing<[u8; 32]>,
-    context: &[&[u8]],
+    context: &[u8],
     plain: &[u8],
 ) -> Vec<u8> {
     let mut nonce = [0; CIPHERTEXT_AT - NONCE_AT];
@@ -154,7 +152,7 @@ fn seal(
     let mut sealed = Vec::with_capacity(CIPHERTEXT_AT + plain.len() + TAG_LENGTH);
     sealed.push(FORMAT);
     sealed.extend_from_slice(&key.id);
-    let associated = associated_data(&sealed, context);
+    let associated = [&sealed, context].concat();
     sealed.extend_from_slice(&nonce);
     sealed.resize(CIPHERTEXT_AT + plain.len(), 0);
     let encrypting = InOutBuf::new(plain, &mut sealed[CIPHERTEXT_AT..]).expect("both are as long");
@@ -164,16 +162,9 @@ fn seal(
     sealed
 }
 
-/// What a value is sealed with: `head`, which stands before its nonce, and where it belongs.
-fn associated_data(head: &[u8], context: &[&[u8]]) -> Vec<u8> {
-    let mut data = Vec::with_capacity(head.len() + context.iter().map(|part| part.len()).sum::<usize>());
-    std::iter::once(&head).chain(context).for_each(|part| data.extend_from_slice(part));
-    data
-}
-
-fn open(secret: &Zeroizing<[u8; 32]>, context: &[&[u8]], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+fn open(secret: &Zeroizing<[u8; 32]>, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let nonce: [u8; CIPHERTEXT_AT - NONCE_AT] = version(sealed)?.try_into().ok()?;
-    let payload = Payload { msg: sealed.get(CIPHERTEXT_AT..)?, aad: &associated_data(&sealed[..NONCE_AT], context) };
+    let payload = Payload { msg: sealed.get(CIPHERTEXT_AT..)?, aad: &[&sealed[..NONCE_AT], context].concat() };
     let cipher = XChaCha20Poly1305::new((&**secret).into());
     cipher.decrypt(&XNonce::from(nonce), payload).ok().map(Zeroizing::new)
 }
