@@ -4,6 +4,7 @@
 use std::{rc::Rc, time::Duration};
 
 use actix::prelude::*;
+use futures_util::FutureExt;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -58,7 +59,7 @@ pub struct Mailer {
     settle: Ask<SettleMessage>,
     /// Mails that are not done with; counted over all lives, because the sends of one outlive it.
     in_hand: Rc<watch::Sender<usize>>,
-    /// Those of them that were handed over.
+    /// Those of them that were handed over and are not tried yet.
     hand: Hand,
     is_draining: bool,
     /// Made anew by each life.
@@ -122,12 +123,7 @@ impl Handler<MailQueued> for Mailer {
             actix_rt::spawn(async move { crew.give_back(task).await }); // its permit is free before
             return Box::pin(std::future::ready(Err(refusal)));
         };
-        let seen_through = self.crew.see_through(task);
-        Box::pin(async move {
-            let _until_then = handed_over;
-            seen_through.await;
-            Ok(())
-        })
+        Box::pin(self.crew.see_through(task, Some(handed_over)).map(Ok))
     }
 }
 
@@ -249,7 +245,7 @@ async fn claim_some(crew: &Rc<Crew>, claim: &Ask<ClaimMessages>, limit: usize) -
     for message in messages {
         fail::fail_point!("mailer.claim.after");
         let task = crew.take_in_hand(message, asked_at);
-        actix_rt::spawn(crew.see_through(task));
+        actix_rt::spawn(crew.see_through(task, None));
     }
     may_be_more
 }

@@ -1,6 +1,7 @@
 //! The Mailer between a store and a server.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -106,6 +107,29 @@ async fn a_settlement_is_repeated_until_the_store_is_back() {
     for _ in 0..4 {
         assert_eq!(store.next_settlement().await, (1, MessageOutcome::Captured));
     }
+}
+
+/// Else who asks for a mail would wait for the store to note what became of others.
+#[actix::test]
+async fn mails_that_only_wait_to_be_settled_fill_no_hand() {
+    tokio::time::pause();
+    let mut store = FakeStore::start(vec![], usize::MAX);
+    let mailer = start_mailer(Route::memory(inbox()), &store);
+    let tell = |fence| mailer.asks().reserve().unwrap().tell(MailQueued { message: Box::new(with_fence(fence)) });
+    let many = MAX_HANDED_OVER * 3 / 4;
+
+    let _unsettled: Vec<_> = (0..many).map(tell).collect();
+    let mut tried = HashSet::new();
+    while tried.len() < many as usize {
+        tried.insert(store.next_settlement().await.0);
+    }
+    let _one_more = tell(many);
+
+    let (mut fence, mut outcome) = store.next_settlement().await;
+    while fence != many {
+        (fence, outcome) = store.next_settlement().await;
+    }
+    assert_eq!(outcome, MessageOutcome::Captured);
 }
 
 #[actix::test]

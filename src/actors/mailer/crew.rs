@@ -13,6 +13,7 @@ use tracing::{debug, error, info};
 
 use super::{
     MAX_IN_HAND,
+    hand::HandedOver,
     lanes::{self, Lanes, WORKERS},
     measuring,
     pace::Pace,
@@ -127,12 +128,17 @@ impl Crew {
         self.lanes.are_closed()
     }
 
-    /// Lets the mail wait for its turn from now on; tries it then, and settles it.
-    pub(super) fn see_through(self: &Rc<Self>, task: Task) -> impl Future<Output = ()> + 'static {
+    /// Lets the mail wait for its turn from now on; tries it then, and settles it. Its place in the hand is free once it is tried.
+    pub(super) fn see_through(
+        self: &Rc<Self>,
+        task: Task,
+        handed_over: Option<HandedOver>,
+    ) -> impl Future<Output = ()> + 'static {
         let (crew, of) = (self.clone(), Correspondence::of(&task.message));
         let place = self.lanes.line_up(of, task.message.tries, task.message.queued_at);
         async move {
             let outcome = crew.try_in_turn(&task, place).await;
+            drop(handed_over);
             crew.begin();
             crew.settle(&task, outcome).await;
         }
