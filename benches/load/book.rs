@@ -1,4 +1,4 @@
-//! What was measured, by scenario, contender and connections; repetitions are put together.
+//! What was measured, by scenario, contender and connections; repetitions are put together, and kept apart for comparing.
 
 use std::time::Duration;
 
@@ -52,12 +52,28 @@ pub struct Entry {
     server_cpu: f64,
     redis_cpu: f64,
     pub resident_mib: f64,
+    /// Each repetition by itself.
+    pub turns: Vec<Turn>,
+}
+
+/// One repetition.
+pub struct Turn {
+    /// Answers a second.
+    pub rate: f64,
+    /// In milliseconds.
+    pub p99: f64,
+}
+
+impl Turn {
+    fn of(run: &Run) -> Self {
+        Self { rate: run.answered as f64 / run.span.as_secs_f64(), p99: run.latencies.value_at_quantile(0.99) as f64 / 1e6 }
+    }
 }
 
 impl Entry {
     fn new(key: Key) -> Self {
-        let (latencies, span) = (histogram(), Duration::ZERO);
-        Self { key, answered: 0, span, latencies, server_cpu: 0.0, redis_cpu: 0.0, resident_mib: 0.0 }
+        let (latencies, span, turns) = (histogram(), Duration::ZERO, Vec::new());
+        Self { key, answered: 0, span, latencies, server_cpu: 0.0, redis_cpu: 0.0, resident_mib: 0.0, turns }
     }
 
     /// Answers a second.
@@ -96,6 +112,7 @@ impl Book {
         entry.answered += run.answered;
         entry.span += run.span;
         entry.latencies.add(&run.latencies).expect("all have the same bounds");
+        entry.turns.push(Turn::of(run));
         entry.server_cpu += cost.server_cpu;
         entry.redis_cpu += cost.redis_cpu;
         entry.resident_mib = entry.resident_mib.max(cost.resident_mib);

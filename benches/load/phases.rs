@@ -61,18 +61,24 @@ impl Bench {
         let mailing_rival = Rival::daemon(Contender::Fiador, &mailing, Some(&mailed));
         let bare = Rival::bare(Contender::Bare, &process, &api, Some(&bares));
         for connections in self.extent.connections.clone() {
-            for _ in 0..self.extent.rounds {
+            for round in 0..self.extent.rounds {
                 for rival in [&quiet, &bare, &mailing_rival] {
                     rival.empty()?;
                 }
-                let started = self.starts(&quiet, connections, Pace::Closed).await?;
-                let started_barely = self.starts(&bare, connections, Pace::Closed).await?;
-                self.wrong_checks(&quiet, connections, &started).await?;
-                self.wrong_checks(&bare, connections, &started_barely).await?;
-                let checks =
+                let starters = [&quiet, &bare];
+                let starts = async |bench: &mut Self, nth: usize| bench.starts(starters[nth], connections, Pace::Closed).await;
+                let [started, started_barely] = self.both(round, starts).await?;
+                let all_started = [started.as_slice(), &started_barely];
+                let wrong =
+                    async |bench: &mut Self, nth: usize| bench.wrong_checks(starters[nth], connections, all_started[nth]).await;
+                self.both(round, wrong).await?;
+                let mailed =
                     self.starts_and_mails(START_AND_MAIL, &mailing_rival, connections, Contract::V1, Some(&mailing)).await?;
-                self.checks(&mailing_rival, connections, &checks, Pace::Closed).await?;
-                self.checks(&bare, connections, &Checks::of_bare(bare.api, started_barely), Pace::Closed).await?;
+                let checks = [(&mailing_rival, mailed), (&bare, Checks::of_bare(bare.api, started_barely))];
+                let check = async |bench: &mut Self, nth: usize| {
+                    bench.checks(checks[nth].0, connections, &checks[nth].1, Pace::Closed).await
+                };
+                self.both(round, check).await?;
             }
         }
         for connections in self.extent.targeted.clone() {
@@ -87,17 +93,34 @@ impl Bench {
         let contenders = [Contender::Fiador, Contender::Bare];
         let start = self.paced(START, contenders, connections)?;
         let check = self.paced(CHECK, contenders, connections)?;
-        for _ in 0..self.extent.rounds {
+        for round in 0..self.extent.rounds {
             for rival in rivals {
                 rival.empty()?;
             }
-            self.starts(quiet, connections, start).await?;
-            let started_barely = self.starts(bare, connections, start).await?;
-            let checks = self.starts_and_mails(START_AND_MAIL, mailing, connections, Contract::V1, None).await?;
-            self.checks(mailing, connections, &checks, check).await?;
-            self.checks(bare, connections, &Checks::of_bare(bare.api, started_barely), check).await?;
+            let starters = [quiet, bare];
+            let starts = async |bench: &mut Self, nth: usize| bench.starts(starters[nth], connections, start).await;
+            let [_, started_barely] = self.both(round, starts).await?;
+            let mailed = self.starts_and_mails(START_AND_MAIL, mailing, connections, Contract::V1, None).await?;
+            let checks = [(mailing, mailed), (bare, Checks::of_bare(bare.api, started_barely))];
+            let checking =
+                async |bench: &mut Self, nth: usize| bench.checks(checks[nth].0, connections, &checks[nth].1, check).await;
+            self.both(round, checking).await?;
         }
         Ok(())
+    }
+
+    /// One rival's leg and the other's, by their numbers; who is first changes with each round.
+    async fn both<T>(
+        &mut self,
+        round: usize,
+        leg: impl AsyncFn(&mut Self, usize) -> anyhow::Result<T>,
+    ) -> anyhow::Result<[T; 2]> {
+        if round.is_multiple_of(2) {
+            let first = leg(self, 0).await?;
+            return Ok([first, leg(self, 1).await?]);
+        }
+        let first = leg(self, 1).await?;
+        Ok([leg(self, 0).await?, first])
     }
 
     /// The old contract's calls, of the daemon and the old design, both with their mails.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    book::{Book, Contender, Entry},
+    book::{Book, Contender, Turn},
     plan::{CHECK, CHECK_PACED, REGISTER, START, START_AND_MAIL, START_PACED, VALIDATE, WRONG_CHECK},
     report::Results,
     sign_ins::SignInFigures,
@@ -55,10 +55,17 @@ fn at_most(name: String, figure: Option<f64>, most: f64) -> Target {
 
 type Side = (&'static str, Contender);
 
-/// How many times one figure is the other.
-fn ratio(book: &Book, one: Side, other: Side, connections: usize, figure: impl Fn(&Entry) -> f64) -> Option<f64> {
-    let of = |(scenario, contender): Side| book.find(scenario, contender, connections).map(&figure);
-    Some(of(one)? / of(other)?)
+/// How many times one figure is the other: the median over the turns, each beside the rival's next to it.
+fn ratio(book: &Book, one: Side, other: Side, connections: usize, figure: impl Fn(&Turn) -> f64) -> Option<f64> {
+    let turns = |(scenario, contender): Side| Some(&book.find(scenario, contender, connections)?.turns);
+    let ratios = turns(one)?.iter().zip(turns(other)?).map(|(one, other)| figure(one) / figure(other));
+    median(ratios.collect())
+}
+
+fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    let (lower, upper) = (figures.get(figures.len().checked_sub(1)? / 2)?, figures.get(figures.len() / 2)?);
+    Some(f64::midpoint(*lower, *upper))
 }
 
 /// All of them.
@@ -86,9 +93,9 @@ pub fn of_sign_ins(figures: &SignInFigures) -> Target {
 /// Start and check on Redis.
 pub fn beside_bare(targets: &mut Vec<Target>, book: &Book, connections: usize) {
     for (scenario, paced) in [(START, START_PACED), (CHECK, CHECK_PACED)] {
-        let rate = ratio(book, (scenario, Contender::Fiador), (scenario, Contender::Bare), connections, Entry::rate);
+        let rate = ratio(book, (scenario, Contender::Fiador), (scenario, Contender::Bare), connections, |turn| turn.rate);
         targets.push(at_least(format!("{scenario}, {connections} connections, of the bare reference"), rate, 0.85));
-        let p99 = |entry: &Entry| entry.latency(0.99);
+        let p99 = |turn: &Turn| turn.p99;
         let slower = ratio(book, (paced, Contender::Fiador), (paced, Contender::Bare), connections, p99);
         targets.push(at_most(format!("p99 of {scenario}, {connections} connections, of the bare reference's"), slower, 1.2));
     }
@@ -96,7 +103,7 @@ pub fn beside_bare(targets: &mut Vec<Target>, book: &Book, connections: usize) {
 
 fn beside_the_old(targets: &mut Vec<Target>, book: &Book, connections: usize) {
     let (fiador, express) = (Contender::Fiador, Contender::Express);
-    let compare = |one: Side, other: Side| ratio(book, one, other, connections, Entry::rate);
+    let compare = |one: Side, other: Side| ratio(book, one, other, connections, |turn| turn.rate);
     let of_start = compare((START_AND_MAIL, fiador), (START, fiador));
     targets.push(at_least(format!("sustained start and mail, {connections} connections, of start alone"), of_start, 0.3));
     let of_register = compare((START_AND_MAIL, fiador), (REGISTER, express));
@@ -109,7 +116,7 @@ fn beside_the_old(targets: &mut Vec<Target>, book: &Book, connections: usize) {
 pub fn embedded(targets: &mut Vec<Target>, book: &Book, connections: usize) {
     for scenario in [START, CHECK] {
         let (embedded, bare) = ((scenario, Contender::FiadorEmbedded), (scenario, Contender::BareRedb));
-        let rate = ratio(book, embedded, bare, connections, Entry::rate);
+        let rate = ratio(book, embedded, bare, connections, |turn| turn.rate);
         targets.push(at_least(
             format!("embedded {scenario}, {connections} connections, of a bare handler over redb"),
             rate,
@@ -121,7 +128,7 @@ pub fn embedded(targets: &mut Vec<Target>, book: &Book, connections: usize) {
 fn over_https(targets: &mut Vec<Target>, book: &Book, connections: usize) {
     for scenario in [START, CHECK] {
         let (https, plain) = ((scenario, Contender::FiadorHttps), (scenario, Contender::Fiador));
-        let rate = ratio(book, https, plain, connections, Entry::rate);
+        let rate = ratio(book, https, plain, connections, |turn| turn.rate);
         targets.push(at_least(format!("{scenario} over HTTPS, {connections} connections, of plain HTTP"), rate, 0.85));
     }
 }
@@ -134,7 +141,19 @@ fn single_figures(targets: &mut Vec<Target>, results: &Results<'_>) {
     targets.push(at_most("bytes in Redis, one whose mail waits".to_owned(), Some(singles.bytes_each_waiting), 700.0));
     for scenario in [START, WRONG_CHECK] {
         let (full, empty) = ((scenario, Contender::FiadorFull), (scenario, Contender::Fiador));
-        let rate = ratio(results.full, full, empty, SOME, Entry::rate);
+        let rate = ratio(results.full, full, empty, SOME, |turn| turn.rate);
         targets.push(at_least(format!("{scenario}, {SOME} connections, with {} live of with none", singles.filled), rate, 0.9));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_of_an_odd_count_and_between_the_two_of_an_even_one() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 9.0]), Some(3.0));
+        assert_eq!(median(vec![4.0, 1.0, 9.0, 2.0]), Some(3.0));
     }
 }
