@@ -59,7 +59,7 @@ pub struct Mailer {
     settle: Ask<SettleMessage>,
     /// Mails that are not done with; counted over all lives, because the sends of one outlive it.
     in_hand: Rc<watch::Sender<usize>>,
-    /// Those of them that were handed over and are not tried yet.
+    /// Those of them that were handed over and whose try is not over.
     hand: Hand,
     is_draining: bool,
     /// Made anew by each life.

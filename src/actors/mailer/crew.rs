@@ -128,7 +128,8 @@ impl Crew {
         self.lanes.are_closed()
     }
 
-    /// Lets the mail wait for its turn from now on; tries it then, and settles it. Its place in the hand is free once it is tried.
+    /// Lets the mail wait for its turn from now on; tries it then, and settles it. Its place in the hand is free once its try is over,
+    /// and that of a mail which goes back untried once it is back.
     pub(super) fn see_through(
         self: &Rc<Self>,
         task: Task,
@@ -138,7 +139,7 @@ impl Crew {
         let place = self.lanes.line_up(of, task.message.tries, task.message.queued_at);
         async move {
             let outcome = crew.try_in_turn(&task, place).await;
-            drop(handed_over);
+            let _until_back = handed_over.filter(|_| outcome == MessageOutcome::Returned);
             crew.begin();
             crew.settle(&task, outcome).await;
         }

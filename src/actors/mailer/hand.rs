@@ -1,5 +1,5 @@
-//! What was handed over and is not tried yet. Once there is much of it, or mails wait for long, it keeps room for others: who has just
-//! asked for a mail is not to find it full of those that hang.
+//! What was handed over and whose try is not over. Once there is much of it, or mails wait for long, it keeps room for others: who has
+//! just asked for a mail is not to find it full of those that hang.
 
 use std::{cell::RefCell, rc::Rc};
 
