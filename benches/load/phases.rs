@@ -100,7 +100,9 @@ impl Bench {
             let starters = [quiet, bare];
             let starts = async |bench: &mut Self, nth: usize| bench.starts(starters[nth], connections, start).await;
             let [_, started_barely] = self.both(round, starts).await?;
-            let mailed = self.starts_and_mails(START_AND_MAIL, mailing, connections, Contract::V1, None).await?;
+            let mails =
+                async |bench: &mut Self| bench.starts_and_mails(START_AND_MAIL, mailing, connections, Contract::V1, None).await;
+            let mailed = self.unbooked(mails).await?;
             let checks = [(mailing, mailed), (bare, Checks::of_bare(bare.api, started_barely))];
             let checking =
                 async |bench: &mut Self, nth: usize| bench.checks(checks[nth].0, connections, &checks[nth].1, check).await;
@@ -149,11 +151,19 @@ impl Bench {
 
     /// A turn that is not counted: Node.js compiles what it has run for a while.
     async fn warm_up(&mut self, rival: &Rival<'_>) -> anyhow::Result<()> {
+        let turn = async |bench: &mut Self| {
+            let checks = bench.starts_and_mails(REGISTER, rival, SOME, Contract::Old, None).await?;
+            bench.measure(VALIDATE, rival, SOME, &checks, Pace::Closed).await
+        };
+        self.unbooked(turn).await.map(drop)
+    }
+
+    /// What is not counted.
+    async fn unbooked<T>(&mut self, leg: impl AsyncFnOnce(&mut Self) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let before = std::mem::take(&mut self.book);
-        let checks = self.starts_and_mails(REGISTER, rival, SOME, Contract::Old, None).await?;
-        self.measure(VALIDATE, rival, SOME, &checks, Pace::Closed).await?;
+        let result = leg(self).await;
         self.book = before;
-        Ok(())
+        result
     }
 
     /// Start and check on the embedded store, and of a bare handler over redb.

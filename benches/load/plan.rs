@@ -1,4 +1,4 @@
-//! What is measured, in which order: contenders in turn (A B A B), each on its own Redis, emptied before each round.
+//! What is measured, in which order: contenders in turn, each on its own Redis, emptied before each round.
 
 use std::{
     path::PathBuf,

@@ -55,14 +55,20 @@ fn at_most(name: String, figure: Option<f64>, most: f64) -> Target {
 
 type Side = (&'static str, Contender);
 
-/// How many times one figure is the other: the median over the turns, each beside the rival's next to it.
+/// How many times one figure is the other: the median over the turns, each held against the rival's of the same number. None unless
+/// both had as many.
 fn ratio(book: &Book, one: Side, other: Side, connections: usize, figure: impl Fn(&Turn) -> f64) -> Option<f64> {
     let turns = |(scenario, contender): Side| Some(&book.find(scenario, contender, connections)?.turns);
-    let ratios = turns(one)?.iter().zip(turns(other)?).map(|(one, other)| figure(one) / figure(other));
-    median(ratios.collect())
+    let (one, other) = (turns(one)?, turns(other)?);
+    let ratios = one.iter().zip(other).map(|(one, other)| figure(one) / figure(other));
+    if one.len() == other.len() { median(ratios.collect()) } else { None }
 }
 
+/// None of none, and of what is not a number.
 fn median(mut figures: Vec<f64>) -> Option<f64> {
+    if figures.iter().any(|figure| figure.is_nan()) {
+        return None;
+    }
     figures.sort_by(f64::total_cmp);
     let (lower, upper) = (figures.get(figures.len().checked_sub(1)? / 2)?, figures.get(figures.len() / 2)?);
     Some(f64::midpoint(*lower, *upper))
@@ -153,6 +159,7 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_of_an_odd_count_and_between_the_two_of_an_even_one() {
         assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![1.0, f64::NAN, 2.0]), None);
         assert_eq!(median(vec![3.0, 1.0, 9.0]), Some(3.0));
         assert_eq!(median(vec![4.0, 1.0, 9.0, 2.0]), Some(3.0));
     }
