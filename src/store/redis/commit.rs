@@ -18,6 +18,8 @@ use crate::{
 pub(super) const FAILED_LISTED_MS: u64 = 3_600_000;
 /// Tokens and numbers stay a little longer than the rules release them: a cell's clock may be a second behind the server's.
 const LINGERING: Duration = Duration::from_secs(2);
+/// So many words of the command say what script to run.
+const SCRIPT_NAMED: usize = 2;
 /// What most commits fit into: keys, arguments, and bytes beside what is sealed.
 const MOST_KEYS: usize = 4;
 const MOST_ARGUMENTS: usize = 20;
@@ -52,13 +54,8 @@ pub(super) enum Committed {
     NumberTaken,
 }
 
-/// The script's keys and arguments.
-pub(super) struct Commit {
-    shard: usize,
-    keys: Vec<KeyName>,
-    /// The arguments, as if they were a command: so they lie in one piece of memory.
-    arguments: Cmd,
-}
+/// The command that runs the script.
+pub(super) struct Commit(Cmd);
 
 /// One word of a command that the script is to run.
 enum Word<'a> {
@@ -79,109 +76,118 @@ impl ToRedisArgs for Word<'_> {
 pub(super) fn command(place: &MessageKey, read: Option<&[u8]>, write: &Write, now: Moment) -> Commit {
     let version = read.and_then(sealing::version).unwrap_or_default();
     let (record, keep_until) = write.record.as_ref().map_or((&[] as &[u8], now), |(sealed, until)| (sealed, *until));
-    let arguments = Cmd::with_capacity(MOST_ARGUMENTS, MOST_BYTES_BESIDE + record.len() + write.sealed.token.len());
-    let mut commit = Commit { shard: Handle(place.handle).shard(), keys: Vec::with_capacity(MOST_KEYS), arguments };
-    commit.declare(keys::record(place));
+    let steps = Steps { shard: Handle(place.handle).shard(), place, sealed: &write.sealed, now };
+    let mut keys = Keys(Vec::with_capacity(MOST_KEYS));
+    keys.declare(keys::record(place));
     let new_number = write.effects.iter().find_map(|effect| match effect {
-        Effect::StoreNumber(number, _) => Some(commit.declare(keys::number(commit.shard, number))),
+        Effect::StoreNumber(number, _) => Some(keys.declare(keys::number(steps.shard, number))),
         _ => None,
     });
-    commit.arguments.arg(version).arg(now.0).arg(record).arg(keep_until.0);
+    steps.each(&write.effects, |key, _| _ = keys.declare(key));
+
+    let bytes = MOST_BYTES_BESIDE + record.len() + write.sealed.token.len();
+    let mut cmd = Cmd::with_capacity(SCRIPT_NAMED + 1 + MOST_KEYS + MOST_ARGUMENTS, bytes);
+    cmd.arg("EVALSHA").arg(SCRIPT.get_hash()).arg(keys.0.len()).arg(&keys.0);
+    cmd.arg(version).arg(now.0).arg(record).arg(keep_until.0);
     match new_number {
-        Some(key) => commit.arguments.arg(key),
-        None => commit.arguments.arg(""),
+        Some(key) => cmd.arg(key),
+        None => cmd.arg(""),
     };
-    for &effect in &write.effects {
-        commit.add(effect, place, &write.sealed, now);
-    }
-    commit
+    steps.each(&write.effects, |key, words| _ = cmd.arg(keys.declare(key)).arg(words.len()).arg(words));
+    Commit(cmd)
 }
 
-impl Commit {
-    fn add(&mut self, effect: Effect, place: &MessageKey, sealed: &Sealed, now: Moment) {
-        let (queue, token) = (keys::queue(self.shard), keys::token(self.shard, &place.verification));
+/// The script's keys, each declared once however many commands need it.
+struct Keys(Vec<KeyName>);
+
+impl Keys {
+    /// The key's number, from 1.
+    fn declare(&mut self, key: KeyName) -> usize {
+        let index = self.0.iter().position(|declared| *declared == key).unwrap_or_else(|| {
+            self.0.push(key);
+            self.0.len() - 1
+        });
+        index + 1
+    }
+}
+
+/// What the commands of the script are made from.
+struct Steps<'a> {
+    shard: usize,
+    place: &'a MessageKey,
+    sealed: &'a Sealed,
+    now: Moment,
+}
+
+impl Steps<'_> {
+    /// Tells each command that brings `effects` about: its key and its other words.
+    fn each(&self, effects: &[Effect], mut tell: impl FnMut(KeyName, &[Word<'_>])) {
+        for &effect in effects {
+            self.of(effect, &mut tell);
+        }
+    }
+
+    fn of(&self, effect: Effect, mut tell: impl FnMut(KeyName, &[Word<'_>])) {
+        let Self { shard, place, sealed, .. } = *self;
+        let (queue, token) = (keys::queue(shard), keys::token(shard, &place.verification));
         let past = |until: Moment| Number((until + LINGERING).0);
         match effect {
             Effect::Enqueue(_) if is_planted(Bug::NotQueued) => {}
-            Effect::Enqueue(due_at) => self.push(queue, &[Bytes(b"ZADD"), Number(due_at.0), Bytes(&member(place))]),
-            Effect::Unqueue => self.push(queue, &[Bytes(b"ZREM"), Bytes(&member(place))]),
-            Effect::ListAsFailed => self.list_as_failed(place, now),
-            Effect::UnlistFailed => self.push(keys::failed(self.shard), &[Bytes(b"ZREM"), Bytes(&member(place))]),
-            Effect::StoreToken(until) => {
-                self.push(token, &[Bytes(b"SET"), Bytes(&sealed.token), Bytes(b"PXAT"), past(until)]);
-            }
-            Effect::KeepToken(until) => self.push(token, &[Bytes(b"PEXPIREAT"), past(until)]),
-            Effect::DropToken => self.push(token, &[Bytes(b"UNLINK")]),
+            Effect::Enqueue(due_at) => tell(queue, &[Bytes(b"ZADD"), Number(due_at.0), Bytes(&member(place))]),
+            Effect::Unqueue => tell(queue, &[Bytes(b"ZREM"), Bytes(&member(place))]),
+            Effect::ListAsFailed => self.list_as_failed(tell),
+            Effect::UnlistFailed => tell(keys::failed(shard), &[Bytes(b"ZREM"), Bytes(&member(place))]),
+            Effect::StoreToken(until) => tell(token, &[Bytes(b"SET"), Bytes(&sealed.token), Bytes(b"PXAT"), past(until)]),
+            Effect::KeepToken(until) => tell(token, &[Bytes(b"PEXPIREAT"), past(until)]),
+            Effect::DropToken => tell(token, &[Bytes(b"UNLINK")]),
             Effect::StoreNumber(key, until) => {
-                let number = keys::number(self.shard, &key);
-                self.push(number, &[Bytes(b"SET"), Bytes(&sealed.id), Bytes(b"PXAT"), past(until)]);
+                tell(keys::number(shard, &key), &[Bytes(b"SET"), Bytes(&sealed.id), Bytes(b"PXAT"), past(until)]);
             }
-            Effect::KeepNumber(key, until) => self.push(keys::number(self.shard, &key), &[Bytes(b"PEXPIREAT"), past(until)]),
-            Effect::DropNumber(key) => self.push(keys::number(self.shard, &key), &[Bytes(b"UNLINK")]),
+            Effect::KeepNumber(key, until) => tell(keys::number(shard, &key), &[Bytes(b"PEXPIREAT"), past(until)]),
+            Effect::DropNumber(key) => tell(keys::number(shard, &key), &[Bytes(b"UNLINK")]),
             Effect::Unlist(verification) => {
                 let forgotten = MessageKey { verification, ..*place };
-                self.push(keys::failed(self.shard), &[Bytes(b"ZREM"), Bytes(&member(&forgotten))]);
+                tell(keys::failed(shard), &[Bytes(b"ZREM"), Bytes(&member(&forgotten))]);
             }
             Effect::Forget { verification, number } => {
                 let forgotten = MessageKey { verification, ..*place };
-                self.push(queue, &[Bytes(b"ZREM"), Bytes(&member(&forgotten))]);
-                self.push(keys::token(self.shard, &verification), &[Bytes(b"UNLINK")]);
+                tell(queue, &[Bytes(b"ZREM"), Bytes(&member(&forgotten))]);
+                tell(keys::token(shard, &verification), &[Bytes(b"UNLINK")]);
                 if let Some(number) = number {
-                    self.push(keys::number(self.shard, &number), &[Bytes(b"UNLINK")]);
+                    tell(keys::number(shard, &number), &[Bytes(b"UNLINK")]);
                 }
             }
         }
     }
 
-    fn list_as_failed(&mut self, place: &MessageKey, now: Moment) {
-        let (failed, long_ago) = (keys::failed(self.shard), now.0.saturating_sub(FAILED_LISTED_MS));
-        self.push(failed, &[Bytes(b"ZADD"), Number(now.0), Bytes(&member(place))]);
-        self.push(failed, &[Bytes(b"ZREMRANGEBYSCORE"), Bytes(b"-inf"), Number(long_ago)]);
-        self.push(failed, &[Bytes(b"PEXPIRE"), Number(FAILED_LISTED_MS)]);
+    fn list_as_failed(&self, mut tell: impl FnMut(KeyName, &[Word<'_>])) {
+        let (failed, long_ago) = (keys::failed(self.shard), self.now.0.saturating_sub(FAILED_LISTED_MS));
+        tell(failed, &[Bytes(b"ZADD"), Number(self.now.0), Bytes(&member(self.place))]);
+        tell(failed, &[Bytes(b"ZREMRANGEBYSCORE"), Bytes(b"-inf"), Number(long_ago)]);
+        tell(failed, &[Bytes(b"PEXPIRE"), Number(FAILED_LISTED_MS)]);
     }
+}
 
-    /// Declares a key, once however many commands need it; its number, from 1.
-    fn declare(&mut self, key: KeyName) -> usize {
-        let index = self.keys.iter().position(|declared| *declared == key).unwrap_or_else(|| {
-            self.keys.push(key);
-            self.keys.len() - 1
-        });
-        index + 1
-    }
-
-    /// One command of the script: its key and its words.
-    fn push(&mut self, key: KeyName, words: &[Word<'_>]) {
-        let key = self.declare(key);
-        self.arguments.arg(key).arg(words.len()).arg(words);
-    }
-
+impl Commit {
     /// Tests tell the script how far they moved the time.
     #[cfg(feature = "testing")]
     pub(super) fn moved_by(mut self, span: std::time::Duration) -> Self {
-        self.arguments.arg(u64::try_from(span.as_millis()).expect("tests move time by years at most"));
+        self.0.arg(u64::try_from(span.as_millis()).expect("tests move time by years at most"));
         self
     }
 
     /// By the script's hash: what is sent first.
-    pub(super) fn evalsha(&self) -> Cmd {
-        self.call("EVALSHA", SCRIPT.get_hash())
+    pub(super) fn evalsha(&self) -> &Cmd {
+        &self.0
     }
 
     /// With the script itself: what is sent to a server that does not know it.
     pub(super) fn eval(&self) -> Cmd {
-        self.call("EVAL", &source())
-    }
-
-    fn call(&self, command: &str, script: &str) -> Cmd {
-        let arguments = self.arguments.args_iter().filter_map(|argument| match argument {
-            Arg::Simple(bytes) => Some(bytes),
-            _ => None, // there is no other kind here
-        });
-        let bytes = script.len() + MOST_BYTES_BESIDE + arguments.clone().map(<[u8]>::len).sum::<usize>();
-        let mut cmd = Cmd::with_capacity(3 + MOST_KEYS + MOST_ARGUMENTS, bytes);
-        cmd.arg(command).arg(script).arg(self.keys.len()).arg(&self.keys);
-        for argument in arguments {
-            cmd.arg(argument);
+        let mut cmd = redis::cmd("EVAL");
+        cmd.arg(source());
+        for argument in self.0.args_iter().skip(SCRIPT_NAMED) {
+            let Arg::Simple(bytes) = argument else { continue }; // there is no other kind here
+            cmd.arg(bytes);
         }
         cmd
     }

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
@@ -231,8 +231,7 @@ impl Link {
 
     pub(super) async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
         fail::fail_point!("redis.commit.before");
-        let evalsha = commit.evalsha();
-        let reply = self.ask(async |connection| call_script(connection, &evalsha, commit).await).await?;
+        let reply = self.ask(async |connection| call_script(connection, commit).await).await?;
         fail::fail_point!("redis.commit.after");
         self.is_refusing.set(false);
         Committed::read(reply)
@@ -290,8 +289,8 @@ async fn server_time(connection: &mut MultiplexedConnection) -> Result<Moment, R
     Ok(Moment(seconds.saturating_mul(1000).saturating_add(micros / 1000)))
 }
 
-async fn call_script(connection: &mut MultiplexedConnection, evalsha: &Cmd, commit: &Commit) -> Result<Value, RedisError> {
-    match evalsha.query_async(connection).await {
+async fn call_script(connection: &mut MultiplexedConnection, commit: &Commit) -> Result<Value, RedisError> {
+    match commit.evalsha().query_async(connection).await {
         Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
             Box::pin(async { commit.eval().query_async(connection).await }).await // seldom, so its room is not kept ready
         }
