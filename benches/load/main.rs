@@ -110,7 +110,6 @@ fn whole() -> Extent {
         idle: Duration::from_secs(10),
         weighed: 100_000,
         filled: 1_000_000,
-        fillings: 2,
     }
 }
 
@@ -126,7 +125,6 @@ fn quick() -> Extent {
         idle: Duration::from_secs(2),
         weighed: 5_000,
         filled: 50_000,
-        fillings: 1,
     }
 }
 

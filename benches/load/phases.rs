@@ -226,18 +226,23 @@ impl Bench {
         mailing.empty()
     }
 
-    /// What a live verification weighs in Redis, and what many of them do to the others: empty, full, empty, full. Emptying a
-    /// full Redis stalls it, so each round has its own.
+    /// What a live verification weighs in Redis, and what many of them do to the others: one Redis is full, the other empty. To
+    /// empty a full one stalls it, so it is filled once.
     pub async fn full_redis(&mut self) -> anyhow::Result<Book> {
         let before = std::mem::take(&mut self.book);
-        for _ in 0..self.extent.fillings {
-            let redis = Redis::start()?;
-            let daemon = self.daemon(Some(&redis), false, false)?;
-            self.starts_and_wrong_checks(&Rival::daemon(Contender::Fiador, &daemon, Some(&redis))).await?;
-            self.weigh_waiting(&redis, &daemon).await?;
-            self.singles.filled = fill(&redis, self.extent.filled)?;
-            tokio::time::sleep(SETTLING).await;
-            self.starts_and_wrong_checks(&Rival::daemon(Contender::FiadorFull, &daemon, Some(&redis))).await?;
+        let (empty, full) = (Redis::start()?, Redis::start()?);
+        let (beside, filled) = (self.daemon(Some(&empty), false, false)?, self.daemon(Some(&full), false, false)?);
+        self.weigh_waiting(&full, &filled).await?;
+        self.singles.filled = fill(&full, self.extent.filled)?;
+        tokio::time::sleep(SETTLING).await;
+        let beside = Rival::daemon(Contender::Fiador, &beside, Some(&empty));
+        let rivals = [&beside, &Rival::daemon(Contender::FiadorFull, &filled, Some(&full))];
+        for round in 0..self.extent.rounds {
+            beside.empty()?;
+            let starts = async |bench: &mut Self, nth: usize| bench.starts(rivals[nth], SOME, Pace::Closed).await;
+            let started = self.both(round, starts).await?;
+            let wrong = async |bench: &mut Self, nth: usize| bench.wrong_checks(rivals[nth], SOME, &started[nth]).await;
+            self.both(round, wrong).await?;
         }
         Ok(std::mem::replace(&mut self.book, before))
     }
@@ -269,11 +274,6 @@ impl Bench {
         let work = Starts::new(&daemon.api, Contract::V1, self.extent.weighed, post);
         drive(&daemon.api, SOME, &work, Pace::Closed, Duration::from_secs(60)).await?;
         Ok(work.into_started().len())
-    }
-
-    async fn starts_and_wrong_checks(&mut self, rival: &Rival<'_>) -> anyhow::Result<()> {
-        let started = self.starts(rival, SOME, Pace::Closed).await?;
-        self.wrong_checks(rival, SOME, &started).await
     }
 }
 

@@ -52,8 +52,6 @@ pub struct Extent {
     pub weighed: usize,
     /// Verifications that a full Redis has.
     pub filled: usize,
-    /// How often one is filled.
-    pub fillings: usize,
 }
 
 /// The programs.
