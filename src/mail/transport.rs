@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    answers::Answers,
     connecting::Server,
     inbox::Inbox,
     leash::Leash,
@@ -61,6 +62,11 @@ impl Route {
             Way::Smtp(providers) => providers.take_mails(),
             Way::Memory(_) => true,
         }
+    }
+
+    /// The outcome of a try while none can be made: what a transport's would be.
+    pub fn held(&self) -> Option<MessageOutcome> {
+        (!self.takes_mails()).then(|| Answers::default().outcome())
     }
 
     /// Returns when the next mail may be tried, or none can be: at a server in doubt they are begun one after another.

@@ -187,6 +187,24 @@ async fn a_mail_of_an_application_that_is_gone_is_refused() {
 }
 
 #[actix::test]
+async fn while_no_server_can_be_used_a_mail_is_put_back_unwritten() {
+    let sink = SmtpSink::start(SmtpTls::None).await;
+    let mut store = FakeStore::start(vec![], 0);
+    let mailer = start_mailer(Route::smtp(vec![sink.settings()]).unwrap(), &store);
+    drop(sink);
+    for fence in 1..=3 {
+        hand_over(&mailer, with_fence(fence)).await.unwrap();
+        assert!(matches!(store.next_settlement().await, (_, MessageOutcome::Held(_))));
+    }
+    // it would be refused as soon as it were to be written
+    let orphan = LeasedMessage { application: ApplicationName::parse("gone").unwrap(), ..with_fence(4) };
+
+    hand_over(&mailer, orphan).await.unwrap();
+
+    assert!(matches!(store.next_settlement().await, (4, MessageOutcome::Held(_))));
+}
+
+#[actix::test]
 async fn nothing_is_claimed_while_no_server_can_be_reached() {
     let mut sink = SmtpSink::start(SmtpTls::None).await;
     sink.says(Step::Greeting, "421 closed");

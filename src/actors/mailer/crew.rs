@@ -212,8 +212,12 @@ impl Crew {
         futures_util::future::join_all(transports.into_iter().map(async |mut transport| transport.close().await)).await;
     }
 
-    /// One try. A panic of one mail is no other mail's concern: the next one gets a fresh connection.
+    /// One try; while no server can be used the mail is not even written. A panic of one mail is no other mail's concern: the next
+    /// one gets a fresh connection.
     async fn attempt(&self, message: &LeasedMessage, trying: &Trying) -> MessageOutcome {
+        if let Some(held) = self.route.held() {
+            return held;
+        }
         let mail = match std::panic::catch_unwind(AssertUnwindSafe(|| self.render(message))) {
             Ok(Ok(mail)) => mail,
             Ok(Err(outcome)) => return outcome,
