@@ -233,9 +233,11 @@ impl Bench {
         let (empty, full) = (Redis::start()?, Redis::start()?);
         let (beside, filled) = (self.daemon(Some(&empty), false, false)?, self.daemon(Some(&full), false, false)?);
         self.weigh_waiting(&full, &filled).await?;
+        full.forget_queued_mails()?;
         self.singles.filled = fill(&full, self.extent.filled)?;
         tokio::time::sleep(SETTLING).await;
         let beside = Rival::daemon(Contender::Fiador, &beside, Some(&empty));
+        self.unbooked(async |bench: &mut Self| bench.starts(&beside, SOME, Pace::Closed).await).await?; // the other is warm by now
         let rivals = [&beside, &Rival::daemon(Contender::FiadorFull, &filled, Some(&full))];
         for round in 0..self.extent.rounds {
             beside.empty()?;

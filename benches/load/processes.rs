@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
 /// How Linux counts CPU time, in ticks a second.
@@ -105,6 +105,15 @@ impl Redis {
         Ok(redis::Client::open(self.url())?.get_connection()?)
     }
 
+    /// Drops the queues of mails, and leaves the records that they lead to.
+    pub fn forget_queued_mails(&self) -> anyhow::Result<()> {
+        let mut connection = self.connection()?;
+        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("{*}q").query(&mut connection)?;
+        let queues: Vec<_> = keys.into_iter().filter(|key| key.len() <= LONGEST_QUEUE_KEY).collect();
+        ensure!(!queues.is_empty(), "no mail is queued");
+        Ok(redis::cmd("UNLINK").arg(queues).exec(&mut connection)?)
+    }
+
     /// Drops all records, but not what says whose they are.
     pub fn flush(&self) -> anyhow::Result<()> {
         let mut connection = self.connection()?;
@@ -125,6 +134,8 @@ impl Redis {
 
 /// Where the daemon writes whose records a Redis holds.
 const KEY_RING: &str = "fiador:keyring";
+/// A tag of two letters in braces, and a letter; a record's name has a hash besides.
+const LONGEST_QUEUE_KEY: usize = 5;
 
 /// The bare reference, on the store that its arguments say.
 pub fn start_bare(program: &Path, kind: &str, place: &str, sizes: &str) -> anyhow::Result<(Process, SocketAddr)> {
